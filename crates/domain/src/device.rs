@@ -1,0 +1,1 @@
+//! A device registration of a user and its lifetime.

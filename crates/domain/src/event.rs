@@ -1,0 +1,1 @@
+//! Events that happened, as rows to be delivered.

@@ -1,0 +1,1 @@
+//! Which devices of a user are rung, how, and what stops them.

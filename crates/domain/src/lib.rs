@@ -1,0 +1,15 @@
+//! Nouns, typed ids, state machines and decisions. No I/O, no async; time is an argument.
+//!
+//! Start at [`call`] for what rings and [`push`] for what is sent to a phone.
+
+pub mod call;
+pub mod device;
+pub mod event;
+pub mod fanout;
+pub mod hub;
+pub mod id;
+pub mod identity;
+pub mod notification;
+pub mod push;
+pub mod resource;
+pub mod time;

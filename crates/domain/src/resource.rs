@@ -1,0 +1,1 @@
+//! ARM resources as documents, and the types there are.

@@ -1,0 +1,133 @@
+//! From a raw request to its handler: route, credential, body, handler, error envelope.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, header};
+use http_body_util::BodyExt;
+use service::{App, Error, Kind, Result};
+
+use super::error::{self, Surface};
+use super::request::Request;
+use super::route::{Found, Route, Table};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The https port's service: the table and the app it works on. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    app: App,
+    table: Arc<Table>,
+}
+
+impl Service {
+    /// The service of `table` on `app`.
+    pub fn new(app: App, table: Table) -> Self {
+        Self {
+            app,
+            table: Arc::new(table),
+        }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is a response.
+    pub async fn handle(&self, request: http::Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
+        match self.table.find(&parts.method, parts.uri.path()) {
+            Found::Route(route, params) => {
+                let surface = route.surface;
+                match self.answer(route, params, parts, body).await {
+                    Ok(response) => response,
+                    Err(error) => error::response(surface, &error),
+                }
+            }
+            Found::OtherMethod(surface, methods) => {
+                let allowed = methods
+                    .iter()
+                    .map(http::Method::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let message = format!("{} is not allowed here; allowed: {allowed}.", parts.method);
+                let error = Error::new(Kind::MethodNotAllowed, "MethodNotAllowed", message);
+                let mut response = error::response(surface, &error);
+                if let Ok(value) = HeaderValue::from_str(&allowed) {
+                    response.headers_mut().insert(header::ALLOW, value);
+                }
+                response
+            }
+            Found::Nothing => {
+                let message = format!("Nothing answers at {}.", parts.uri.path());
+                error::response(
+                    Surface::Communication,
+                    &Error::not_found("NotFound", message),
+                )
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        route: &Route,
+        params: super::route::Params,
+        parts: http::request::Parts,
+        body: Body,
+    ) -> Result<Response> {
+        // A credential that needs no body is checked before one is read: strangers cannot make us buffer.
+        let (principal, body) = if route.access.needs_body() {
+            let body = read_body(body, route.body_limit).await?;
+            (route.access.check(&self.app, &parts, &body).await?, body)
+        } else {
+            let principal = route.access.check(&self.app, &parts, &[]).await?;
+            (principal, read_body(body, route.body_limit).await?)
+        };
+        (route.handler)(
+            self.app.clone(),
+            Request {
+                parts,
+                params,
+                principal,
+                body,
+            },
+        )
+        .await
+    }
+}
+
+async fn read_body(mut body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = || {
+        Error::new(
+            Kind::TooLarge,
+            "RequestTooLarge",
+            format!("The body is larger than {limit} bytes."),
+        )
+    };
+    let read = async {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Error::invalid("BadRequest", "The body ended early or is malformed.")
+                    .caused_by(error)
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if whole.len() + data.len() > limit {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::new(
+                Kind::Timeout,
+                "RequestTimeout",
+                "The body took longer than 30 seconds to arrive.",
+            ))
+        })
+}

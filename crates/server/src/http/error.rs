@@ -1,0 +1,80 @@
+//! The one place where a `service::Error` becomes a response: status, headers, and the envelope of its surface.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use service::{Error, Kind};
+
+/// The API a request came through: decides the error envelope and the headers of every answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Health, metrics: plain text.
+    Plain,
+    /// Azure Resource Manager.
+    Arm,
+    /// Sign-in: OAuth errors.
+    Entra,
+    /// Communication data plane: identity, registrar, calling.
+    Communication,
+    /// Notification Hubs data plane: XML.
+    Hub,
+    /// The lab's control.
+    Lab,
+}
+
+/// The response for `error`, in the envelope of `surface`. Logs it once: what is our fault as an error.
+pub fn response(surface: Surface, error: &Error) -> Response {
+    let status = status(error.kind);
+    if status.is_server_error() {
+        tracing::error!(code = %error.code, cause = ?std::error::Error::source(error), "{}", error.message);
+    } else {
+        tracing::debug!(status = status.as_u16(), code = %error.code, target = error.target, "{}", error.message);
+    }
+    let mut response = match surface {
+        Surface::Plain => (status, format!("{}\n", error.message)).into_response(),
+        Surface::Arm | Surface::Communication | Surface::Lab => json_error(status, error),
+        Surface::Entra => json_error(status, error),
+        Surface::Hub => json_error(status, error),
+    };
+    if let Kind::Throttled(after) = error.kind {
+        let seconds = after.as_secs().max(1);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Gone => StatusCode::GONE,
+        Kind::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Upstream => StatusCode::BAD_GATEWAY,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// `{"error":{"code","message","target"?}}`, as ARM, the Communication data plane and the lab write it.
+fn json_error(status: StatusCode, error: &Error) -> Response {
+    let mut inner = json!({ "code": error.code, "message": error.message });
+    if let Some(target) = &error.target {
+        inner["target"] = json!(target);
+    }
+    let body = json!({ "error": inner }).to_string();
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
+        body,
+    )
+        .into_response()
+}

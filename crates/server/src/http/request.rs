@@ -1,0 +1,49 @@
+//! A request as handlers see it: matched, authenticated, with its whole body.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::request::Parts;
+use service::{Error, Result};
+
+use super::access::Principal;
+use super::route::Params;
+
+/// What a handler gets beside the app.
+#[derive(Debug)]
+pub struct Request {
+    /// Method, URI, headers.
+    pub parts: Parts,
+    /// Parameters of the path.
+    pub params: Params,
+    /// Who asks.
+    pub principal: Principal,
+    /// The body, within the route's limit.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The path parameter `name`.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.get(name)
+    }
+
+    /// A header as text; a value that is not text counts as absent.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The first query parameter `name` (without regard to case), decoded. A bare `&flag` is an empty value.
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        url::form_urlencoded::parse(self.parts.uri.query()?.as_bytes())
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The body as UTF-8 text.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.body).map_err(|error| {
+            Error::invalid("BadRequest", format!("The body is not UTF-8: {error}."))
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Carillon's one binary.
+
+fn main() {
+    println!("carillon");
+}

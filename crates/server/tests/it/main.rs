@@ -1,0 +1,6 @@
+//! Journeys through the whole server: the real `App`, SQLite in a temporary directory, a clock that is moved.
+//!
+//! One file a journey or a surface; [`support`] is their vocabulary.
+
+mod health;
+mod support;

@@ -1,0 +1,101 @@
+//! The vocabulary of the journeys: a server in process, and requests to it.
+
+use axum::body::Body;
+use domain::time::Timestamp;
+use http_body_util::BodyExt;
+use service::{App, Clock, Random, Settings};
+use store::Store;
+use store::seal::Seal;
+use tempfile::TempDir;
+
+/// A server in process: requests go to its service without a socket; time stands still until it is moved.
+pub struct TestApp {
+    pub app: App,
+    service: carillon::http::Service,
+    _dir: TempDir,
+}
+
+/// An answer with its whole body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// 2026-11-24T04:18:16Z, the moment most golden vectors were made.
+pub const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
+
+impl TestApp {
+    /// Starts on an empty SQLite database.
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
+        let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        let settings = Settings {
+            base_url: "https://localhost:8443".into(),
+            hosts: vec!["localhost".into(), "127.0.0.1".into()],
+            tenant_id: "11111111-1111-1111-1111-111111111111".into(),
+            subscriptions: vec![service::Subscription {
+                id: "00000000-0000-0000-0000-000000000000".into(),
+                name: "Carillon".into(),
+            }],
+            dev: true,
+        };
+        let app = App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
+            .await
+            .unwrap();
+        let service = carillon::http::Service::new(app.clone(), carillon::http::table());
+        Self {
+            app,
+            service,
+            _dir: dir,
+        }
+    }
+
+    /// Sends a request with these headers.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(path);
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            request = request.header("host", "localhost:8443");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self
+            .service
+            .handle(request.body(Body::from(body.to_owned())).unwrap())
+            .await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[], body).await
+    }
+}

@@ -1,0 +1,74 @@
+//! The one object that every use case is a method of.
+
+use std::sync::Arc;
+
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Clock, Random, Result, Settings};
+
+/// Everything that lives as long as the process. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+/// The parts of [`App`]; each subject's file says what it keeps here.
+pub struct Inner {
+    /// The database.
+    pub(crate) store: Store,
+    /// The source of time.
+    pub clock: Clock,
+    /// The source of chance.
+    pub random: Random,
+    /// What the configuration decided.
+    pub settings: Settings,
+    /// Tasks that a stop waits for.
+    pub tasks: TaskTracker,
+    /// Cancelled when the server begins to stop.
+    pub stopping: CancellationToken,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl App {
+    /// Builds the app on an open store and starts its background tasks.
+    pub async fn start(
+        store: Store,
+        clock: Clock,
+        random: Random,
+        settings: Settings,
+    ) -> Result<Self> {
+        let inner = Inner {
+            store,
+            clock,
+            random,
+            settings,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Whether the store works.
+    pub async fn ready(&self) -> Result<()> {
+        Ok(self.store.ping().await?)
+    }
+
+    /// Stops the background tasks, waits for them, and closes the store.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}

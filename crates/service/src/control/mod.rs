@@ -1,0 +1,1 @@
+//! The control plane: resources, links, sign-in.

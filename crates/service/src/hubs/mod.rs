@@ -1,0 +1,1 @@
+//! Notification hubs: who may send, direct sends, telemetry, remote hubs.

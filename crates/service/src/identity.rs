@@ -1,0 +1,1 @@
+//! Communication identities and their access tokens.

@@ -1,0 +1,21 @@
+//! Use cases with I/O. [`App`] holds every long-lived object; each file adds the methods of one subject.
+//!
+//! Start at [`App`], then at the file of the subject: `identity`, `calling`, `hubs`, `control`, `push`.
+
+mod app;
+pub mod calling;
+mod clock;
+pub mod control;
+mod error;
+pub mod hubs;
+pub mod identity;
+pub mod push;
+mod random;
+pub mod registrar;
+mod settings;
+
+pub use app::App;
+pub use clock::Clock;
+pub use error::{Error, Kind, Result};
+pub use random::Random;
+pub use settings::Settings;

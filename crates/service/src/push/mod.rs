@@ -1,0 +1,1 @@
+//! Push lanes: pooled connections to the platform push services.

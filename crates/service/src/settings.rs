@@ -1,0 +1,26 @@
+//! What the configuration decided and the use cases need to know.
+
+/// Names and addresses of this server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Public https base URL without a trailing slash, e.g. `https://localhost:8443`.
+    pub base_url: String,
+    /// Every host name (no port, lower-case) by which this server is known. A connection string whose endpoint names
+    /// one of them (with our port or none) is for an own hub.
+    pub hosts: Vec<String>,
+    /// The tenant of the control plane.
+    pub tenant_id: String,
+    /// The subscriptions of this server; the first is the default.
+    pub subscriptions: Vec<Subscription>,
+    /// `carillon dev`: well-known credentials, http webhooks on loopback, private addresses allowed.
+    pub dev: bool,
+}
+
+/// A subscription: an id and a name to show.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// A GUID, lower-case.
+    pub id: String,
+    /// The name to show.
+    pub name: String,
+}

@@ -1,0 +1,177 @@
+//! Group commit: many callers, one statement, one fsync.
+//!
+//! A [`Batcher`] is a bounded queue and one task. The task takes whatever has queued up while the last
+//! commit ran, hands it to `commit` as one batch, and answers each caller afterwards. There is no timer:
+//! an idle store commits a single row at once, a busy one commits hundreds together.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::{Error, Result};
+
+/// The front of a batcher; cheap to clone. The task ends when the last front is dropped.
+pub struct Batcher<T, R> {
+    queue: mpsc::Sender<Waiting<T, R>>,
+}
+
+struct Waiting<T, R> {
+    item: Arc<T>,
+    answer: oneshot::Sender<Result<R>>,
+}
+
+/// How much a batcher holds and commits at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Callers that may wait; one more is told "busy".
+    pub queue: usize,
+    /// Items in one commit.
+    pub batch: usize,
+}
+
+impl<T, R> Clone for Batcher<T, R> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl<T, R> Batcher<T, R>
+where
+    T: Send + Sync + 'static,
+    R: Send + 'static,
+{
+    /// Starts the task on `tracker`. `commit` writes a batch durably and answers one result an item, in order;
+    /// if it fails as a whole, its items are tried again one by one, so that one bad item fails alone.
+    pub fn start<F, Fut>(tracker: &TaskTracker, limits: Limits, commit: F) -> Self
+    where
+        F: Fn(Vec<Arc<T>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<R>>> + Send + 'static,
+    {
+        let (queue, waiting) = mpsc::channel(limits.queue);
+        tracker.spawn(run(waiting, limits.batch, commit));
+        Self { queue }
+    }
+
+    /// Queues `item` and waits until it is durable.
+    pub async fn submit(&self, item: T) -> Result<R> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .try_send(Waiting {
+                item: Arc::new(item),
+                answer,
+            })
+            .map_err(|full| match full {
+                mpsc::error::TrySendError::Full(_) => Error::Busy,
+                mpsc::error::TrySendError::Closed(_) => Error::Stopping,
+            })?;
+        answered.await.map_err(|_| Error::Stopping)?
+    }
+}
+
+async fn run<T, R, F, Fut>(mut queue: mpsc::Receiver<Waiting<T, R>>, limit: usize, commit: F)
+where
+    T: Send + Sync,
+    F: Fn(Vec<Arc<T>>) -> Fut,
+    Fut: Future<Output = Result<Vec<R>>>,
+{
+    let mut batch = Vec::with_capacity(limit);
+    while queue.recv_many(&mut batch, limit).await > 0 {
+        let items = batch
+            .iter()
+            .map(|waiting| Arc::clone(&waiting.item))
+            .collect();
+        match commit(items).await {
+            Ok(answers) => {
+                debug_assert_eq!(answers.len(), batch.len(), "one answer an item");
+                for (waiting, answer) in batch.drain(..).zip(answers) {
+                    // A caller that went away does not need its answer.
+                    let _ = waiting.answer.send(Ok(answer));
+                }
+            }
+            Err(error) if batch.len() == 1 => {
+                if let Some(waiting) = batch.pop() {
+                    let _ = waiting.answer.send(Err(error));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, items = batch.len(), "a batch failed; trying its items one by one");
+                for waiting in batch.drain(..) {
+                    let alone = commit(vec![waiting.item]).await;
+                    let _ = waiting
+                        .answer
+                        .send(alone.and_then(|mut answers| answers.pop().ok_or(Error::Stopping)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        queue: 64,
+        batch: 16,
+    };
+
+    #[tokio::test]
+    async fn callers_that_wait_together_share_a_commit() {
+        let commits = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&commits);
+        let batcher = Batcher::start(&TaskTracker::new(), LIMITS, move |items: Vec<Arc<u32>>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                tokio::task::yield_now().await;
+                Ok(items.iter().map(|item| **item * 2).collect())
+            }
+        });
+        let answers = futures_util::future::join_all((0..32).map(|n| batcher.submit(n))).await;
+        let answers: Vec<u32> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, (0..32).map(|n| n * 2).collect::<Vec<_>>());
+        assert!(
+            commits.load(Ordering::SeqCst) <= 4,
+            "{} commits",
+            commits.load(Ordering::SeqCst)
+        );
+    }
+
+    #[tokio::test]
+    async fn one_bad_item_fails_alone() {
+        let batcher = Batcher::start(
+            &TaskTracker::new(),
+            LIMITS,
+            |items: Vec<Arc<u32>>| async move {
+                if items.iter().any(|item| **item == 3) {
+                    Err(Error::Sealed)
+                } else {
+                    Ok(items.iter().map(|item| **item).collect())
+                }
+            },
+        );
+        let answers = futures_util::future::join_all((0..8).map(|n| batcher.submit(n))).await;
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.is_err(), n == 3, "item {n}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_an_answer() {
+        let batcher = Batcher::start(
+            &TaskTracker::new(),
+            Limits { queue: 1, batch: 1 },
+            |_: Vec<Arc<u32>>| std::future::pending::<Result<Vec<u32>>>(),
+        );
+        let stuck: Vec<_> = (0..8).map(|n| batcher.submit(n)).collect();
+        let all = futures_util::future::join_all(stuck);
+        tokio::pin!(all);
+        assert!(futures_util::poll!(&mut all).is_pending());
+        assert!(matches!(batcher.submit(9).await, Err(Error::Busy)));
+    }
+}

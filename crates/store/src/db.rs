@@ -1,0 +1,201 @@
+//! The two engines behind one [`Store`]: pools, transactions, migrations, and the macros that run a
+//! statement on whichever is open.
+//!
+//! SQLite has one writer connection and a pool of readers (WAL, `synchronous=FULL`); PostgreSQL one pool.
+//! A statement uses only what both have: `$1` parameters, `on conflict`, `returning`, keyset paging.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use crate::seal::Seal;
+use crate::{Error, Result};
+
+/// An open database.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) engine: Engine,
+    pub(crate) seal: Arc<Seal>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it is rolled back.
+pub struct Tx {
+    pub(crate) inner: TxInner,
+    pub(crate) seal: Arc<Seal>,
+}
+
+pub(crate) enum TxInner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs a built query in a transaction: `tx!(self, execute, sqlx::query(SQL).bind(x))`.
+/// The method is one of `execute`, `fetch_one`, `fetch_optional`, `fetch_all`.
+macro_rules! tx {
+    ($tx:expr, $method:ident, $query:expr) => {
+        match &mut $tx.inner {
+            $crate::db::TxInner::Sqlite(connection) => $query
+                .$method(&mut **connection)
+                .await
+                .map(|done| $crate::db::rows!($method, done)),
+            $crate::db::TxInner::Postgres(connection) => $query
+                .$method(&mut **connection)
+                .await
+                .map(|done| $crate::db::rows!($method, done)),
+        }
+    };
+}
+
+/// Runs a built query that only reads, outside a transaction: `read!(self, fetch_all, sqlx::query_as::<_, Row>(SQL))`.
+macro_rules! read {
+    ($store:expr, $method:ident, $query:expr) => {
+        match &$store.engine {
+            $crate::db::Engine::Sqlite { read, .. } => $query
+                .$method(read)
+                .await
+                .map(|done| $crate::db::rows!($method, done)),
+            $crate::db::Engine::Postgres(pool) => $query
+                .$method(pool)
+                .await
+                .map(|done| $crate::db::rows!($method, done)),
+        }
+    };
+}
+
+/// `execute` answers with each engine's own result type: only the count of rows leaves the macro.
+macro_rules! rows {
+    (execute, $done:expr) => {
+        $done.rows_affected()
+    };
+    ($method:ident, $done:expr) => {
+        $done
+    };
+}
+
+pub(crate) use {read, rows, tx};
+
+const READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 16;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Opens `sqlite:PATH` or `postgres://…` and brings its schema up to date.
+    pub async fn open(url: &str, seal: Seal) -> Result<Self> {
+        let engine = if url.starts_with("sqlite:") {
+            Engine::open_sqlite(url).await?
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Engine::open_postgres(url).await?
+        } else {
+            return Err(Error::UnknownEngine(without_password(url)));
+        };
+        Ok(Self {
+            engine,
+            seal: Arc::new(seal),
+        })
+    }
+
+    /// Begins a transaction that may write. On SQLite it waits for the one writer.
+    pub async fn begin(&self) -> Result<Tx> {
+        let inner = match &self.engine {
+            Engine::Sqlite { write, .. } => TxInner::Sqlite(write.begin().await?),
+            Engine::Postgres(pool) => TxInner::Postgres(pool.begin().await?),
+        };
+        Ok(Tx {
+            inner,
+            seal: Arc::clone(&self.seal),
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        read!(self, fetch_one, sqlx::query_scalar::<_, i32>("select 1"))?;
+        Ok(())
+    }
+
+    /// The engine's name, for logs and `doctor`.
+    pub fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite { .. } => "sqlite",
+            Engine::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Seals and opens secrets with the master key of this store.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// Closes every connection, after the statements under way.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Engine::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Makes everything done in the transaction durable.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            TxInner::Sqlite(inner) => inner.commit().await?,
+            TxInner::Postgres(inner) => inner.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    async fn open_sqlite(url: &str) -> Result<Self> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(256);
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        sqlx::migrate!("./migrations").run(&write).await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self::Sqlite { read, write })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(PgConnectOptions::from_str(url)?)
+            .await?;
+        sqlx::migrate!("./migrations").run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+}
+
+/// The URL as it may be shown: whatever stands between `://` and `@` is left out.
+pub(crate) fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,17 @@
+//! SQL, and nothing but SQL: SQLite by default, PostgreSQL in a cluster.
+//!
+//! [`Store`] opens one of the two engines; [`Tx`] is a transaction; each statement is one function
+//! and exists once for both. Hot writes go through [`batch::Batcher`]; secrets through [`seal::Seal`].
+//! Start at [`db`].
+
+pub mod batch;
+mod db;
+mod error;
+mod meta;
+pub mod seal;
+
+pub use db::{Store, Tx};
+pub use error::Error;
+
+/// What every function here returns.
+pub type Result<T> = std::result::Result<T, Error>;

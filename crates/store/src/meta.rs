@@ -1,0 +1,47 @@
+//! What the server remembers about itself: named values, sealed where they are secret.
+
+use secrecy::SecretString;
+
+use crate::db::{read, tx};
+use crate::{Result, Store, Tx};
+
+const GET: &str = "select value from meta where name = $1";
+const PUT: &str = "insert into meta (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value";
+const ADD: &str = "insert into meta (name, value) values ($1, $2) on conflict (name) do nothing";
+
+impl Store {
+    /// The value of `name`, if it was ever set.
+    pub async fn meta(&self, name: &str) -> Result<Option<String>> {
+        Ok(read!(
+            self,
+            fetch_optional,
+            sqlx::query_scalar::<_, String>(GET).bind(name)
+        )?)
+    }
+
+    /// The secret kept under `name`, or the one `make` makes, kept from now on.
+    /// Two nodes that start together agree: the first one written stays.
+    pub async fn secret_or_insert(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> String,
+    ) -> Result<SecretString> {
+        let place = format!("meta.{name}");
+        if self.meta(name).await?.is_none() {
+            let sealed = self.seal.seal(&place, &make())?;
+            let mut tx = self.begin().await?;
+            tx!(tx, execute, sqlx::query(ADD).bind(name).bind(sealed))?;
+            tx.commit().await?;
+        }
+        let sealed = self.meta(name).await?.unwrap_or_default();
+        self.seal.open(&place, &sealed)
+    }
+}
+
+impl Tx {
+    /// Sets the value of `name`.
+    pub async fn set_meta(&mut self, name: &str, value: &str) -> Result<()> {
+        tx!(self, execute, sqlx::query(PUT).bind(name).bind(value))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Azure Resource Manager: resource ids, lenient bodies, connection strings.

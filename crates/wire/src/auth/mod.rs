@@ -1,0 +1,1 @@
+//! Authorization headers: SAS, HMAC-SHA256, JWT.

@@ -1,0 +1,1 @@
+//! Microsoft Entra ID: discovery documents, token requests and answers.

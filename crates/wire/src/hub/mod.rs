@@ -1,0 +1,1 @@
+//! Notification Hubs: direct send, batch, telemetry, errors.

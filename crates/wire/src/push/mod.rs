@@ -1,0 +1,1 @@
+//! Platform push services: APNs and FCM requests and answers as pure functions.

@@ -1,0 +1,1 @@
+//! The realtime channel and its registrar.
