@@ -18,4 +18,4 @@ pub use app::App;
 pub use clock::Clock;
 pub use error::{Error, Kind, Result};
 pub use random::Random;
-pub use settings::Settings;
+pub use settings::{Settings, Subscription};
