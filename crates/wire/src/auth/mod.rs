@@ -1,1 +1,3 @@
 //! Authorization headers: SAS, HMAC-SHA256, JWT.
+
+pub mod rsa_key;
