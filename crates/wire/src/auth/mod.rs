@@ -1,3 +1,4 @@
 //! Authorization headers: SAS, HMAC-SHA256, JWT.
 
 pub mod rsa_key;
+pub mod sas;
