@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use service::{App, Error, Kind, Result};
 
 use super::error::{self, Surface};
 use super::request::Request;
 use super::route::{Found, Route, Table};
+use super::trace::Trace;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,36 +37,28 @@ impl Service {
     /// Answers one request. Never fails: what goes wrong is a response.
     pub async fn handle(&self, request: http::Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
-        match self.table.find(&parts.method, parts.uri.path()) {
+        let trace = Trace::of(&self.app, &parts.headers);
+        let (surface, mut response) = match self.table.find(&parts.method, parts.uri.path()) {
             Found::Route(route, params) => {
+                let answer = self.answer(route, params, parts, body).await;
                 let surface = route.surface;
-                match self.answer(route, params, parts, body).await {
-                    Ok(response) => response,
-                    Err(error) => error::response(surface, &error),
-                }
+                let response =
+                    answer.unwrap_or_else(|error| error::response(surface, &trace, &error));
+                (surface, response)
             }
             Found::OtherMethod(surface, methods) => {
-                let allowed = methods
-                    .iter()
-                    .map(http::Method::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                let message = format!("{} is not allowed here; allowed: {allowed}.", parts.method);
-                let error = Error::new(Kind::MethodNotAllowed, "MethodNotAllowed", message);
-                let mut response = error::response(surface, &error);
-                if let Ok(value) = HeaderValue::from_str(&allowed) {
-                    response.headers_mut().insert(header::ALLOW, value);
-                }
-                response
+                let response = other_method(surface, &trace, &parts.method, &methods);
+                (surface, response)
             }
             Found::Nothing => {
                 let message = format!("Nothing answers at {}.", parts.uri.path());
-                error::response(
-                    Surface::Communication,
-                    &Error::not_found("NotFound", message),
-                )
+                let error = Error::not_found("NotFound", message);
+                let surface = Surface::Communication;
+                (surface, error::response(surface, &trace, &error))
             }
-        }
+        };
+        trace.stamp(surface, response.headers_mut());
+        response
     }
 
     async fn answer(
@@ -94,6 +87,21 @@ impl Service {
         )
         .await
     }
+}
+
+fn other_method(surface: Surface, trace: &Trace, method: &Method, allowed: &[Method]) -> Response {
+    let allowed = allowed
+        .iter()
+        .map(Method::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = format!("{method} is not allowed here; allowed: {allowed}.");
+    let error = Error::new(Kind::MethodNotAllowed, "MethodNotAllowed", message);
+    let mut response = error::response(surface, trace, &error);
+    if let Ok(value) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
 }
 
 async fn read_body(mut body: Body, limit: usize) -> Result<Bytes> {

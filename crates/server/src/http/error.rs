@@ -5,6 +5,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use service::{Error, Kind};
 
+use super::trace::Trace;
+
 /// The API a request came through: decides the error envelope and the headers of every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
@@ -23,7 +25,7 @@ pub enum Surface {
 }
 
 /// The response for `error`, in the envelope of `surface`. Logs it once: what is our fault as an error.
-pub fn response(surface: Surface, error: &Error) -> Response {
+pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
     let status = status(error.kind);
     if status.is_server_error() {
         tracing::error!(code = %error.code, cause = ?std::error::Error::source(error), "{}", error.message);
@@ -34,7 +36,7 @@ pub fn response(surface: Surface, error: &Error) -> Response {
         Surface::Plain => (status, format!("{}\n", error.message)).into_response(),
         Surface::Arm | Surface::Communication | Surface::Lab => json_error(status, error),
         Surface::Entra => json_error(status, error),
-        Surface::Hub => json_error(status, error),
+        Surface::Hub => hub_error(status, trace, error),
     };
     if let Kind::Throttled(after) = error.kind {
         let seconds = after.as_secs().max(1);
@@ -77,4 +79,17 @@ fn json_error(status: StatusCode, error: &Error) -> Response {
         body,
     )
         .into_response()
+}
+
+/// `<Error><Code/><Detail/></Error>`, the only form the hub clients read.
+fn hub_error(status: StatusCode, trace: &Trace, error: &Error) -> Response {
+    let body = wire::hub::error::body(
+        status.as_u16(),
+        &error.code,
+        &error.message,
+        trace.tracking_id.to_str().unwrap_or_default(),
+        trace.at.offset_date_time(),
+    );
+    let content_type = wire::hub::error::CONTENT_TYPE;
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }

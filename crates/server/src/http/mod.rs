@@ -9,6 +9,7 @@ mod error;
 mod health;
 mod request;
 mod route;
+mod trace;
 
 pub use dispatch::Service;
 pub use error::Surface;

@@ -1,1 +1,3 @@
 //! Notification Hubs: direct send, batch, telemetry, errors.
+
+pub mod error;
