@@ -3,6 +3,7 @@
 //! One notification has one body and one delivery a target; a direct send has one target, a batch up to 1,000.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,6 +12,31 @@ use crate::id::{CallId, NotificationId, RegistrationId};
 use crate::identity::UserId;
 use crate::push::{Lane, Outcome, Platform};
 use crate::time::Timestamp;
+
+/// A request that is sent again within this time, with the same id, is answered with the first notification.
+pub const REPEAT_WINDOW: Duration = Duration::from_secs(300);
+
+/// The longest that a notification is offered to a push service.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
+
+impl NotificationId {
+    /// The id of what was accepted at `at`: the window of time, so that ids sort by it, then a digest, either
+    /// random or of the request that must not be executed twice.
+    pub fn accepted(at: Timestamp, digest: [u8; 16]) -> Self {
+        let digest = u128::from_be_bytes(digest);
+        Self::new(format!("{}-{digest:032x}", window_prefix(at)))
+    }
+
+    /// What every id accepted before the window of `at` sorts below.
+    pub fn lower_bound(at: Timestamp) -> Self {
+        Self::new(window_prefix(at))
+    }
+}
+
+fn window_prefix(at: Timestamp) -> String {
+    let window = at.secs().max(0) / REPEAT_WINDOW.as_secs().cast_signed();
+    format!("{window:08x}")
+}
 
 /// A notification as it is accepted, before it has been sent to anyone.
 #[derive(Clone, Debug)]
@@ -89,5 +115,21 @@ impl DeliveryState {
     /// Whether the provider took it.
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Settled(attempted) if attempted.outcome == Outcome::Accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_the_time_they_were_accepted_at() {
+        let first = Timestamp::from_secs(1_795_493_896);
+        let later = first + REPEAT_WINDOW;
+        let id = NotificationId::accepted(first, [0xff; 16]);
+        assert_eq!(id.as_str(), "005b52d3-ffffffffffffffffffffffffffffffff");
+        assert!(id < NotificationId::accepted(later, [0; 16]));
+        assert!(id < NotificationId::lower_bound(later));
+        assert!(id > NotificationId::lower_bound(first));
     }
 }

@@ -8,7 +8,9 @@ pub mod batch;
 mod db;
 mod error;
 mod meta;
+pub mod notifications;
 pub mod seal;
+mod values;
 
 pub use db::{Store, Tx};
 pub use error::Error;
