@@ -1,5 +1,7 @@
-//! Carillon's one binary.
+//! Carillon's one binary: reads the command line, runs one command, and turns its end into an exit code.
 
-fn main() {
-    println!("carillon");
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carillon::cli::main()
 }

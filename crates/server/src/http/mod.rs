@@ -7,15 +7,25 @@ mod access;
 mod dispatch;
 mod error;
 mod health;
+pub mod plain;
 mod request;
 mod route;
 mod trace;
 
 pub use dispatch::Service;
 pub use error::Surface;
+pub use plain::Plain;
 
 use access::Access;
 use route::{Table, get};
+
+use crate::listen::Handler;
+
+impl Handler for Service {
+    async fn handle(&self, request: ::http::Request<axum::body::Body>) -> axum::response::Response {
+        Service::handle(self, request).await
+    }
+}
 
 /// Every route of the https port. The first row that matches wins, so fixed paths stand above `{hub}`.
 pub fn table() -> Table {

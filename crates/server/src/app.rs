@@ -1,0 +1,217 @@
+//! The composition root: from a configuration to a running server, and back.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret;
+use service::{App, Clock, Random, Settings};
+use store::Store;
+use store::seal::{KEY_LEN, Seal};
+use url::Url;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::environment::{Control, Environment};
+use crate::failure::{Failure, Result};
+use crate::http::{self, Plain, plain};
+use crate::listen::{Listener, Port};
+use crate::tls::authority::{self, Authority};
+use crate::tls::{self, Current, Source};
+
+/// Which of the two servers it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `carillon dev`: well-known credentials, the lab on, loopback only.
+    Dev,
+    /// `carillon serve`.
+    Serve,
+}
+
+/// A running server.
+pub struct Server {
+    app: App,
+    https: Listener,
+    http: Listener,
+    dir: DataDir,
+    /// How to reach it.
+    pub environment: Environment,
+}
+
+impl Server {
+    /// Starts everything; returns once the server can be reached.
+    pub async fn start(config: &Config, mode: Mode, metrics: PrometheusHandle) -> Result<Self> {
+        let (clock, random) = (Clock::System, Random::System);
+        let dir = DataDir::take(&config.data_dir)?;
+        let https = Port::bind("--listen", config.listen).await?;
+        let http = Port::bind("--http", config.http).await?;
+        let base_url = base_url(config, https.address);
+        let hosts = hosts(config, &base_url);
+
+        let (source, ca_pem) = certificates(config, &dir, &hosts, &clock)?;
+        let current = Current::new(source.certificate(clock.now())?);
+        let tls = tls::server_config(current.clone())?;
+
+        let store = open_store(config, &dir, &random).await?;
+        let tenant_id = tenant(config, &store, &random).await?;
+        let settings = Settings {
+            base_url: base_url.clone(),
+            hosts,
+            tenant_id: tenant_id.clone(),
+            subscriptions: subscriptions(config),
+            dev: mode == Mode::Dev,
+        };
+        let app = App::start(store, clock.clone(), random, settings).await?;
+        app.tasks
+            .spawn(source.renew(current, clock, app.stopping.clone()));
+
+        let environment = Environment {
+            pid: std::process::id(),
+            base_url: Some(base_url.clone()),
+            http_url: http_url(http.address),
+            ca_file: dir.file("ca.pem"),
+            control: Some(Control {
+                subscription_id: app.settings.subscriptions[0].id.clone(),
+                tenant_id,
+                resource_group: None,
+                client_id: None,
+                client_secret: None,
+            }),
+            communication: None,
+            hub: None,
+            lab: None,
+        };
+        let service = http::Service::new(app.clone(), http::table());
+        let plain = Plain::from(plain::Inner {
+            server: Some(plain::Server {
+                app: app.clone(),
+                service: service.clone(),
+                base_url,
+            }),
+            ca_pem,
+            lab: None,
+            metrics,
+        });
+        let server = Self {
+            https: Listener::start(https, Some(tls), &config.limits, service),
+            http: Listener::start(http, None, &config.limits, plain),
+            app,
+            dir,
+            environment,
+        };
+        server.environment.write(server.dir.path())?;
+        Ok(server)
+    }
+
+    /// Stops gracefully: no new requests, those under way end, then the background tasks and the store.
+    pub async fn stop(self) {
+        Environment::remove(self.dir.path());
+        tokio::join!(self.https.stop(), self.http.stop());
+        self.app.stop().await;
+    }
+}
+
+/// The public https address without a trailing slash.
+fn base_url(config: &Config, bound: SocketAddr) -> String {
+    let url = match &config.base_url {
+        Some(url) => url.clone(),
+        None if bound.ip().is_loopback() || bound.ip().is_unspecified() => {
+            format!("https://localhost:{}", bound.port())
+        }
+        None => format!("https://{bound}"),
+    };
+    url.trim_end_matches('/').to_owned()
+}
+
+fn http_url(bound: SocketAddr) -> String {
+    if bound.ip().is_loopback() || bound.ip().is_unspecified() {
+        format!("http://localhost:{}", bound.port())
+    } else {
+        format!("http://{bound}")
+    }
+}
+
+/// Every name of this server, lower-case, without ports.
+fn hosts(config: &Config, base_url: &str) -> Vec<String> {
+    let mut hosts = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
+    let public = Url::parse(base_url).ok();
+    let public = public.as_ref().and_then(Url::host_str).unwrap_or_default();
+    for host in config.hosts.iter().map(String::as_str).chain([public]) {
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        if !host.is_empty() && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn certificates(
+    config: &Config,
+    dir: &DataDir,
+    hosts: &[String],
+    clock: &Clock,
+) -> Result<(Source, Option<String>)> {
+    if let Some(files) = &config.tls {
+        return Ok((Source::Files(files.clone()), None));
+    }
+    let authority = Authority::open(dir, hosts, clock.now())?;
+    let pem = authority.pem.clone();
+    tls::bundle::write(dir, &pem)?;
+    let source = Source::Authority(Arc::new(authority), authority::Port::Server, hosts.to_vec());
+    Ok((source, Some(pem)))
+}
+
+async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {
+    let master = match &config.master_key_file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| crate::data_dir::cannot("read", path, &error))?,
+        None => dir.secret("master.key", || hex::encode(random.bytes::<KEY_LEN>()))?,
+    };
+    let mut key = [0; KEY_LEN];
+    hex::decode_to_slice(master.trim(), &mut key).map_err(|_| {
+        Failure::usage(format!(
+            "the master key must be {} hexadecimal digits",
+            2 * KEY_LEN
+        ))
+    })?;
+    let url = config
+        .database
+        .clone()
+        .unwrap_or_else(|| sqlite_url(&dir.file("carillon.db")));
+    Store::open(&url, Seal::new(&key))
+        .await
+        .map_err(|error| Failure::failed(error).way_out("look at `database` or --database"))
+}
+
+fn sqlite_url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+/// The tenant id: what the configuration says, else one made at the first start. Two servers on one machine need
+/// different ones, for clients keep their tokens by tenant.
+async fn tenant(config: &Config, store: &Store, random: &Random) -> Result<String> {
+    if let Some(id) = config.tenant {
+        return Ok(id.to_string());
+    }
+    let id = store
+        .secret_or_insert("tenant", || random.uuid().to_string())
+        .await
+        .map_err(Failure::failed)?;
+    Ok(id.expose_secret().to_owned())
+}
+
+fn subscriptions(config: &Config) -> Vec<service::Subscription> {
+    config
+        .subscriptions
+        .iter()
+        .map(|subscription| service::Subscription {
+            id: subscription.id.to_string(),
+            name: subscription.name.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! `carillon dev`: a local server for developers.
+
+use clap::Args;
+
+use super::options::ServerOptions;
+use crate::app::{Mode, Server};
+use crate::failure::{Failure, Result};
+use crate::{lifecycle, telemetry};
+
+/// Run a local server for developers.
+///
+/// It listens on loopback only, has well-known credentials, and keeps its data, so that everything is still there
+/// at the next start. `carillon env` says how to reach it.
+#[derive(Debug, Args)]
+pub struct Dev {
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+impl Dev {
+    pub(super) async fn run(self) -> Result<()> {
+        let config = self.options.config(None)?;
+        for (flag, address) in [("--listen", config.listen), ("--http", config.http)] {
+            if !address.ip().is_loopback() {
+                return Err(Failure::usage(format!(
+                    "`carillon dev` has well-known credentials and listens on loopback only, not on {address}"
+                ))
+                .way_out(format!("give {flag} an address such as 127.0.0.1:{}, or use `carillon serve`", address.port())));
+            }
+        }
+        telemetry::start_logs(config.log, config.log_filter.as_deref())?;
+        let server = Server::start(&config, Mode::Dev, telemetry::start_metrics()?).await?;
+        println!(
+            "Carillon is ready at {}",
+            server.environment.base_url.as_deref().unwrap_or_default()
+        );
+        println!("  plain http  {}", server.environment.http_url);
+        println!("  CA          {}", server.environment.ca_file.display());
+        println!("In another shell: eval \"$(carillon env)\"");
+        lifecycle::stop_wanted().await?;
+        server.stop().await;
+        Ok(())
+    }
+}

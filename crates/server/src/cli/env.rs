@@ -1,0 +1,110 @@
+//! `carillon env`: how to reach a running server, in the words of a shell, a `.env` file, or JSON.
+
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+
+use super::options::DataDirOption;
+use crate::environment::Environment;
+use crate::failure::Result;
+
+/// Print how to reach a running server.
+///
+/// In a shell: eval "$(carillon env)". It sets what Azure's SDKs and az read (AZURE_AUTHORITY_HOST, AZURE_CLIENT_ID, …,
+/// the CA certificate for Python, Node and OpenSSL), and CARILLON_… for scripts.
+#[derive(Debug, Args)]
+pub struct Env {
+    #[command(flatten)]
+    server: DataDirOption,
+    /// The form
+    #[arg(long, value_enum, default_value_t = Format::Shell)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// export NAME='value'
+    Shell,
+    /// $env:NAME = 'value'
+    Powershell,
+    /// NAME="value"
+    Dotenv,
+    /// Everything, as env.json in the data directory holds it
+    Json,
+}
+
+impl Env {
+    pub(super) fn run(self) -> Result<()> {
+        let environment = Environment::read(&self.server.data_dir)?;
+        print!(
+            "{}",
+            render(self.format, &environment, &self.server.data_dir)
+        );
+        Ok(())
+    }
+}
+
+fn render(format: Format, environment: &Environment, data_dir: &Path) -> String {
+    let line: fn(&str, &str) -> String = match format {
+        Format::Json => return environment.to_json(),
+        Format::Shell => {
+            |name, value| format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
+        }
+        Format::Powershell => {
+            |name, value| format!("$env:{name} = '{}'\n", value.replace('\'', "''"))
+        }
+        Format::Dotenv => |name, value| {
+            format!(
+                "{name}=\"{}\"\n",
+                value.replace('\\', r"\\").replace('"', "\\\"")
+            )
+        },
+    };
+    environment
+        .variables(data_dir)
+        .iter()
+        .map(|(name, value)| line(name, value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        serde_json::from_value(serde_json::json!({
+            "pid": 1, "base_url": "https://localhost:1", "http_url": "http://localhost:2", "ca_file": "/it's/ca.pem",
+            "subscription_id": "s", "tenant_id": "t", "client_id": "c", "client_secret": "x"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_value_with_a_quote_survives_every_shell() {
+        let shell = render(Format::Shell, &environment(), Path::new("."));
+        assert!(
+            shell.contains("export CARILLON_CA_FILE='/it'\\''s/ca.pem'\n"),
+            "{shell}"
+        );
+        let powershell = render(Format::Powershell, &environment(), Path::new("."));
+        assert!(
+            powershell.contains("$env:CARILLON_CA_FILE = '/it''s/ca.pem'\n"),
+            "{powershell}"
+        );
+        let dotenv = render(Format::Dotenv, &environment(), Path::new("."));
+        assert!(dotenv.contains("AZURE_TENANT_ID=\"adfs\"\n"), "{dotenv}");
+    }
+
+    #[test]
+    fn what_env_prints_is_no_configuration() {
+        for (name, _) in environment().variables(Path::new(".")) {
+            if let Some(key) = name.strip_prefix("CARILLON_") {
+                let key = key.to_ascii_lowercase();
+                assert!(
+                    crate::environment::NAMES.contains(&key.as_str()) || key == "data_dir",
+                    "{name}"
+                );
+            }
+        }
+    }
+}

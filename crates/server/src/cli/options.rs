@@ -1,0 +1,63 @@
+//! Options that several commands share.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::config::{Config, LogFormat};
+use crate::failure::Result;
+
+/// Options of `dev` and `serve`; each wins over the environment and the configuration file.
+#[derive(Debug, Args, Serialize)]
+pub struct ServerOptions {
+    /// Read this configuration file
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Keep data in this directory [default: .carillon]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Serve https here; port 0 takes a free one [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Serve plain http (health, metrics, CA certificate) here [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
+    /// Use this database: sqlite:PATH or postgres://… [default: sqlite:DIR/carillon.db]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Write log lines for people or as JSON [default: pretty on a terminal, else json]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFormat>,
+}
+
+impl ServerOptions {
+    /// The configuration of these options over the environment and the file; `default` is read if it exists.
+    pub fn config(&self, default: Option<&Path>) -> Result<Config> {
+        let file = self
+            .config
+            .as_deref()
+            .or(default.filter(|file| file.exists()));
+        Config::load(file, self)
+    }
+}
+
+/// Where a running server is found.
+#[derive(Debug, Args)]
+pub struct DataDirOption {
+    /// The data directory of the server
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".carillon",
+        env = "CARILLON_DATA_DIR"
+    )]
+    pub data_dir: PathBuf,
+}

@@ -1,0 +1,32 @@
+//! `carillon serve`: the server for real use.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::options::ServerOptions;
+use crate::app::{Mode, Server};
+use crate::failure::Result;
+use crate::{lifecycle, telemetry};
+
+/// Run the server for real use.
+///
+/// It reads `carillon.toml` in the working directory, or the file that --config names; then the environment
+/// (CARILLON_LISTEN, CARILLON_LIMITS__CONNECTIONS, …); then these options.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<()> {
+        let config = self.options.config(Some(Path::new("carillon.toml")))?;
+        telemetry::start_logs(config.log, config.log_filter.as_deref())?;
+        let server = Server::start(&config, Mode::Serve, telemetry::start_metrics()?).await?;
+        tracing::info!(base_url = server.environment.base_url, "ready");
+        lifecycle::stop_wanted().await?;
+        server.stop().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,305 @@
+//! What a server runs with: defaults, then the configuration file, then the environment, then the command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+use crate::failure::{Failure, Result};
+
+/// The prefix of environment variables; `__` stands between a section and its key.
+const PREFIX: &str = "CARILLON_";
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server keeps its files.
+    pub data_dir: PathBuf,
+    /// The https port.
+    pub listen: SocketAddr,
+    /// The plain-http port: health, metrics, the CA certificate, cloud metadata.
+    pub http: SocketAddr,
+    /// The https address that clients use, when it is not `https://localhost:PORT`.
+    pub base_url: Option<String>,
+    /// More host names by which clients reach this server. They stand in its certificate.
+    pub hosts: Vec<String>,
+    /// `sqlite:PATH` or `postgres://…`.
+    pub database: Option<String>,
+    /// The file with the key that seals secrets in the database; nodes of one cluster share it.
+    pub master_key_file: Option<PathBuf>,
+    /// How log lines look.
+    pub log: Option<LogFormat>,
+    /// Which log lines are written, in the words of tracing's `EnvFilter`.
+    pub log_filter: Option<String>,
+    /// The tenant id of the control plane; made at the first start unless it is given.
+    pub tenant: Option<Uuid>,
+    /// The subscriptions of the control plane.
+    pub subscriptions: Vec<Subscription>,
+    /// Own certificates, instead of the ones the server makes.
+    pub tls: Option<Certificates>,
+    /// What one client may take.
+    pub limits: Limits,
+    /// The device lab.
+    pub lab: Lab,
+}
+
+/// A subscription of the control plane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscription {
+    /// Its id. A server that links an Azure hub has the hub's subscription here.
+    pub id: Uuid,
+    /// The name to show.
+    pub name: String,
+}
+
+/// Own certificates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificates {
+    /// PEM: the leaf, then its intermediates.
+    pub certificate: PathBuf,
+    /// PEM: the leaf's private key.
+    pub key: PathBuf,
+}
+
+/// Bounds on what clients may take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once, per port; the next ones wait to be accepted.
+    pub connections: usize,
+    /// Seconds a client has to send a request's header, and that an idle connection is kept.
+    pub header_seconds: u64,
+    /// Seconds a client has for the TLS handshake.
+    pub handshake_seconds: u64,
+    /// Bytes of a request's header.
+    pub header_bytes: usize,
+    /// Seconds that requests under way get when the server stops.
+    pub drain_seconds: u64,
+}
+
+/// The device lab.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lab {
+    /// Whether `carillon serve` runs it. `carillon dev` always does.
+    pub enabled: bool,
+    /// The stand-in for APNs.
+    pub apns: SocketAddr,
+    /// The stand-in for FCM.
+    pub fcm: SocketAddr,
+    /// The stand-in for a Web Push service.
+    pub webpush: SocketAddr,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".carillon"),
+            listen: loopback(8443),
+            http: loopback(8080),
+            base_url: None,
+            hosts: Vec::new(),
+            database: None,
+            master_key_file: None,
+            log: None,
+            log_filter: None,
+            tenant: None,
+            subscriptions: vec![Subscription {
+                id: Uuid::nil(),
+                name: "Carillon".into(),
+            }],
+            tls: None,
+            limits: Limits::default(),
+            lab: Lab::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            header_seconds: 30,
+            handshake_seconds: 10,
+            header_bytes: 64 * 1024,
+            drain_seconds: 8,
+        }
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            apns: loopback(9443),
+            fcm: loopback(9444),
+            webpush: loopback(9445),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file (if one is named), the environment, and the flags over each other.
+    /// A key that nobody knows is an error that names it.
+    pub fn load(file: Option<&Path>, flags: &impl Serialize) -> Result<Self> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(Failure::usage(format!(
+                    "there is no configuration file {}",
+                    file.display()
+                ))
+                .way_out("`carillon config example` prints one to start from"));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed(PREFIX)
+            .ignore(crate::environment::NAMES)
+            .split("__");
+        let config: Self = figment
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| Failure::usage(explain(error)))?;
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.subscriptions.is_empty() {
+            return Err(Failure::usage(
+                "`subscriptions` must name at least one subscription",
+            ));
+        }
+        if let Some(text) = &self.base_url {
+            let is_base =
+                |url: Url| url.scheme() == "https" && url.path() == "/" && url.query().is_none();
+            if !Url::parse(text).is_ok_and(is_base) {
+                return Err(Failure::usage(format!(
+                    "`base_url` must be `https://HOST[:PORT]`, not {text}"
+                )));
+            }
+        }
+        // hyper keeps at least one page for a header.
+        if self.limits.header_bytes < 8192 {
+            return Err(Failure::usage(
+                "`limits.header_bytes` must be at least 8192",
+            ));
+        }
+        if self.limits.connections == 0
+            || self.limits.header_seconds == 0
+            || self.limits.handshake_seconds == 0
+        {
+            return Err(Failure::usage("`limits` must be greater than zero"));
+        }
+        Ok(self)
+    }
+}
+
+impl Limits {
+    /// How long a client has to send a request's header.
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_seconds)
+    }
+
+    /// How long a client has for the TLS handshake.
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_seconds)
+    }
+
+    /// How long requests under way get when the server stops.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// figment lists every problem; the first one names its key and where it stands.
+fn explain(error: figment::Error) -> String {
+    error.into_iter().next().map_or_else(
+        || "the configuration cannot be read".into(),
+        |first| format!("the configuration is wrong: {first}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Default)]
+    struct Flags {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        http: Option<String>,
+    }
+
+    fn load(text: &str, http: Option<&str>) -> Result<Config> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("carillon.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(
+            Some(&file),
+            &Flags {
+                http: http.map(Into::into),
+            },
+        )
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let config = load(
+            "listen = '0.0.0.0:443'\nhttp = '127.0.0.1:1'",
+            Some("127.0.0.1:0"),
+        )
+        .unwrap();
+        assert_eq!(config.listen.to_string(), "0.0.0.0:443");
+        assert_eq!(config.http.port(), 0);
+        assert_eq!(config.limits.header_seconds, 30);
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_named() {
+        for (text, key) in [
+            ("listne = 'x'", "listne"),
+            ("[limits]\nheader = 3", "header"),
+            ("[tls]\ncert = 'x'", "cert"),
+        ] {
+            let error = load(text, None).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        for (text, key) in [
+            ("subscriptions = []", "subscriptions"),
+            ("base_url = 'http://localhost'", "base_url"),
+            ("listen = 'localhost'", "listen"),
+            ("[limits]\nheader_bytes = 1", "header_bytes"),
+        ] {
+            let error = load(text, None).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! How a command fails: an exit code, one sentence, and where there is one, the way out.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// What every command returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    way_out: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The thing asked for failed.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+}
+
+impl Failure {
+    /// The thing asked for failed: exit code 1.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// The command line or the configuration is wrong: exit code 2.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    fn new(kind: Kind, message: impl fmt::Display) -> Self {
+        Self {
+            kind,
+            message: sentence(&message.to_string()),
+            way_out: None,
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn way_out(mut self, text: impl fmt::Display) -> Self {
+        self.way_out = Some(sentence(&text.to_string()));
+        self
+    }
+
+    /// 1 or 2.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+        }
+    }
+
+    /// Says it on standard error.
+    pub fn report(&self) -> ExitCode {
+        let red =
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let (on, off) = if red {
+            ("\x1b[1;31m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "{on}error:{off} {self}");
+        ExitCode::from(self.exit_code())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.way_out
+            .iter()
+            .try_for_each(|text| write!(f, " {text}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<service::Error> for Failure {
+    fn from(error: service::Error) -> Self {
+        match std::error::Error::source(&error) {
+            Some(cause) => Self::failed(format!("{} ({cause})", error.message)),
+            None => Self::failed(&error.message),
+        }
+    }
+}
+
+/// First letter upper-case, a full stop at the end.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let first = chars.next().map(char::to_uppercase);
+    let mut sentence: String = first.into_iter().flatten().chain(chars).collect();
+    if !sentence.ends_with(['.', '!', '?', '"', '`']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_sentence_and_the_way_out() {
+        let failure = Failure::usage("port 8443 is taken").way_out("choose another with --listen");
+        assert_eq!(
+            failure.to_string(),
+            "Port 8443 is taken. Choose another with --listen."
+        );
+        assert_eq!(failure.exit_code(), 2);
+        assert_eq!(Failure::failed("no").exit_code(), 1);
+    }
+}

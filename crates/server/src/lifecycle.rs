@@ -1,0 +1,59 @@
+//! When the process stops: SIGINT or SIGTERM once for a graceful end, twice for an end at once.
+
+use crate::failure::{Failure, Result};
+
+/// Waits until somebody wants the process to stop. The next such wish ends it at once.
+pub async fn stop_wanted() -> Result<()> {
+    let mut wishes = Wishes::new()?;
+    wishes.next().await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it must outlive the app's tasks: it ends the process if they do not end"
+    )]
+    tokio::spawn(async move {
+        wishes.next().await;
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Wishes {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Wishes {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(Failure::failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(Failure::failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Wishes;
+
+#[cfg(not(unix))]
+impl Wishes {
+    fn new() -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        // Without a signal handler nobody can wish for a stop.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
