@@ -9,11 +9,13 @@ mod db;
 mod error;
 mod meta;
 pub mod notifications;
+mod resources;
 pub mod seal;
 mod values;
 
 pub use db::{Store, Tx};
 pub use error::Error;
+pub use resources::ResourceQuery;
 
 /// What every function here returns.
 pub type Result<T> = std::result::Result<T, Error>;

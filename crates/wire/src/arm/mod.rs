@@ -1,3 +1,7 @@
 //! Azure Resource Manager: resource ids, lenient bodies, connection strings.
 
 pub mod connection_string;
+pub mod lenient_json;
+mod resource_id;
+
+pub use resource_id::{InvalidResourceId, ResourceId};
