@@ -82,7 +82,8 @@ impl Server {
             hub: None,
             lab: None,
         };
-        let service = http::Service::new(app.clone(), http::table());
+        let service = http::Service::new(app.clone(), http::table())
+            .body_timeout(config.limits.body_timeout());
         let plain = Plain::from(plain::Inner {
             server: Some(plain::Server {
                 app: app.clone(),

@@ -78,6 +78,8 @@ pub struct Limits {
     pub connections: usize,
     /// Seconds a client has to send a request's header, and that an idle connection is kept.
     pub header_seconds: u64,
+    /// Seconds a client has to send a request's body.
+    pub body_seconds: u64,
     /// Seconds a client has for the TLS handshake.
     pub handshake_seconds: u64,
     /// Bytes of a request's header.
@@ -139,6 +141,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             header_seconds: 30,
+            body_seconds: 30,
             handshake_seconds: 10,
             header_bytes: 64 * 1024,
             drain_seconds: 8,
@@ -206,6 +209,7 @@ impl Config {
         }
         if self.limits.connections == 0
             || self.limits.header_seconds == 0
+            || self.limits.body_seconds == 0
             || self.limits.handshake_seconds == 0
         {
             return Err(Failure::usage("`limits` must be greater than zero"));
@@ -218,6 +222,11 @@ impl Limits {
     /// How long a client has to send a request's header.
     pub fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_seconds)
+    }
+
+    /// How long a client has to send a request's body.
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_seconds)
     }
 
     /// How long a client has for the TLS handshake.

@@ -1,21 +1,26 @@
 //! From a raw request to its handler: route, credential, body, handler, error envelope.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use service::{App, Error, Kind, Result};
+use tracing::Instrument;
 
 use super::error::{self, Surface};
 use super::request::Request;
 use super::route::{Found, Route, Table};
 use super::trace::Trace;
+use super::watch::Watch;
 
-/// How long a body may take to arrive.
+/// How long a body may take to arrive, unless the configuration says otherwise.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The https port's service: the table and the app it works on. Cheap to clone.
@@ -23,6 +28,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Service {
     app: App,
     table: Arc<Table>,
+    body_timeout: Duration,
 }
 
 impl Service {
@@ -31,16 +37,28 @@ impl Service {
         Self {
             app,
             table: Arc::new(table),
+            body_timeout: BODY_TIMEOUT,
         }
+    }
+
+    /// Another time for a body to arrive in.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
     }
 
     /// Answers one request. Never fails: what goes wrong is a response.
     pub async fn handle(&self, request: http::Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
         let trace = Trace::of(&self.app, &parts.headers);
+        let mut watch = Watch::start(&self.app, &parts.method, &trace);
         let (surface, mut response) = match self.table.find(&parts.method, parts.uri.path()) {
             Found::Route(route, params) => {
-                let answer = self.answer(route, params, parts, body).await;
+                let span = watch.found(route.pattern);
+                let answer = AssertUnwindSafe(self.answer(route, params, parts, body));
+                let answer = answer.catch_unwind().instrument(span).await;
+                let answer = answer.unwrap_or_else(|panic| Err(panicked(&*panic)));
                 let surface = route.surface;
                 let response =
                     answer.unwrap_or_else(|error| error::response(surface, &trace, &error));
@@ -58,6 +76,7 @@ impl Service {
             }
         };
         trace.stamp(surface, response.headers_mut());
+        watch.end(response.status());
         response
     }
 
@@ -70,11 +89,14 @@ impl Service {
     ) -> Result<Response> {
         // A credential that needs no body is checked before one is read: strangers cannot make us buffer.
         let (principal, body) = if route.access.needs_body() {
-            let body = read_body(body, route.body_limit).await?;
+            let body = read_body(body, route.body_limit, self.body_timeout).await?;
             (route.access.check(&self.app, &parts, &body).await?, body)
         } else {
             let principal = route.access.check(&self.app, &parts, &[]).await?;
-            (principal, read_body(body, route.body_limit).await?)
+            (
+                principal,
+                read_body(body, route.body_limit, self.body_timeout).await?,
+            )
         };
         (route.handler)(
             self.app.clone(),
@@ -104,7 +126,19 @@ fn other_method(surface: Surface, trace: &Trace, method: &Method, allowed: &[Met
     response
 }
 
-async fn read_body(mut body: Body, limit: usize) -> Result<Bytes> {
+/// A handler that panics has a bug; its request fails, the server goes on.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::new(
+        Kind::Internal,
+        "InternalServerError",
+        "The server failed to do this. Its log says why.",
+    )
+    .caused_by(text.unwrap_or_else(|| "a panic without a message".into()))
+}
+
+async fn read_body(mut body: Body, limit: usize, time: Duration) -> Result<Bytes> {
     let too_large = || {
         Error::new(
             Kind::TooLarge,
@@ -129,13 +163,35 @@ async fn read_body(mut body: Body, limit: usize) -> Result<Bytes> {
         }
         Ok(whole.freeze())
     };
-    tokio::time::timeout(BODY_TIMEOUT, read)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                Kind::Timeout,
-                "RequestTimeout",
-                "The body took longer than 30 seconds to arrive.",
-            ))
-        })
+    tokio::time::timeout(time, read).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            Kind::Timeout,
+            "RequestTimeout",
+            format!(
+                "The body took longer than {} seconds to arrive.",
+                time.as_secs()
+            ),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_our_fault_and_keeps_its_words_for_the_log() {
+        for panic in [
+            Box::new("words") as Box<dyn Any + Send>,
+            Box::new("words".to_owned()),
+        ] {
+            let error = panicked(&*panic);
+            assert_eq!(error.kind, Kind::Internal);
+            assert!(!error.message.contains("words"));
+            assert_eq!(
+                std::error::Error::source(&error).unwrap().to_string(),
+                "words"
+            );
+        }
+    }
 }

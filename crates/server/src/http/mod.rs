@@ -11,6 +11,7 @@ pub mod plain;
 mod request;
 mod route;
 mod trace;
+mod watch;
 
 pub use dispatch::Service;
 pub use error::Surface;

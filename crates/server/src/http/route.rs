@@ -22,6 +22,8 @@ type Answer = Pin<Box<dyn Future<Output = service::Result<Response>> + Send>>;
 /// One row of the table.
 pub struct Route {
     pub(super) method: Method,
+    /// The pattern as the table writes it: what logs and metrics call the route.
+    pub(super) pattern: &'static str,
     segments: Vec<Segment>,
     /// Whose error envelope and headers it has.
     pub(super) surface: Surface,
@@ -99,6 +101,7 @@ impl Route {
     {
         Self {
             method,
+            pattern,
             segments: pattern
                 .split('/')
                 .filter(|part| !part.is_empty())

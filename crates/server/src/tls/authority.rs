@@ -34,12 +34,7 @@ pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
 const BACKDATE: Duration = Duration::from_secs(3_600);
 
 /// Names that every https port answers to, and that SDKs insist on.
-const OWN_NAMES: &[&str] = &[
-    "localhost",
-    "127.0.0.1",
-    "::1",
-    "*.servicebus.windows.net",
-];
+const OWN_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1", "*.servicebus.windows.net"];
 /// Names that the lab's ports answer to, for senders whose host name cannot be configured.
 const LAB_NAMES: &[&str] = &[
     "localhost",

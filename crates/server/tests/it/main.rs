@@ -3,4 +3,5 @@
 //! One file a journey or a surface; [`support`] is their vocabulary.
 
 mod health;
+mod process;
 mod support;
