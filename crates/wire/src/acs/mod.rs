@@ -1,1 +1,10 @@
-//! Azure Communication Services: identifiers, identity, calling and push payloads.
+//! Azure Communication Services: identifiers, identity, calling, call events and push payloads.
+//!
+//! Bodies are read through [`body`], so that every error names its field. Start at [`identifier`].
+
+pub mod body;
+pub mod call_events;
+pub mod calling;
+pub mod identifier;
+pub mod identity;
+pub mod push_payload;

@@ -1,1 +1,3 @@
 //! The realtime channel and its registrar.
+
+pub mod registrar;
