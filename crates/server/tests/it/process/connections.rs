@@ -80,7 +80,7 @@ async fn slow_clients_are_cut_off() {
 async fn malformed_requests_are_refused() {
     let dir = directory();
     let server = Process::start(dir.path(), &[]);
-    let long = "x".repeat(70_000);
+    let long = "x".repeat(200_000);
     for (text, status) in [
         (
             format!("GET /healthz HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n"),
