@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use wire::auth::sas;
 
 use crate::push::Credential;
 use crate::time::Timestamp;
@@ -12,7 +14,7 @@ use crate::time::Timestamp;
 pub type HubKey = String;
 
 /// A right of an authorization rule. `Manage` includes the other two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Right {
     /// Register devices.
     Listen,
@@ -33,15 +35,88 @@ pub struct Rule {
     pub primary: SecretString,
     /// The second key.
     pub secondary: SecretString,
+    keys: [sas::Key; 2],
+}
+
+impl Right {
+    /// The word ARM and the hub entity use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listen => "Listen",
+            Self::Send => "Send",
+            Self::Manage => "Manage",
+        }
+    }
+
+    /// The reverse of [`Right::as_str`], in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Listen, Self::Send, Self::Manage]
+            .into_iter()
+            .find(|right| right.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 impl Rule {
+    /// A rule, with its keys ready to verify tokens.
+    pub fn new(
+        name: String,
+        rights: Vec<Right>,
+        primary: SecretString,
+        secondary: SecretString,
+    ) -> Self {
+        let keys = [&primary, &secondary].map(|key| sas::Key::new(key.expose_secret()));
+        Self {
+            name,
+            rights,
+            primary,
+            secondary,
+            keys,
+        }
+    }
+
     /// Whether the rule grants `right`.
     pub fn grants(&self, right: Right) -> bool {
         self.rights
             .iter()
             .any(|held| *held == right || *held == Right::Manage)
     }
+
+    /// Whether one of the rule's keys signed `token`.
+    pub fn signed(&self, token: &sas::Token<'_>) -> bool {
+        self.keys.iter().any(|key| token.is_signed_by(key))
+    }
+
+    /// Whether `key`, as a connection string has it, is one of the rule's keys. Compared in constant time.
+    pub fn has_key(&self, key: &str) -> bool {
+        let probe = sas::Key::new(key).sign(&self.name, "", 0);
+        sas::Token::parse(&probe).is_ok_and(|token| self.signed(&token))
+    }
+}
+
+/// A namespace of this server.
+#[derive(Clone)]
+pub struct Namespace {
+    /// Lower-cased resource id.
+    pub key: String,
+    /// Resource id as written.
+    pub resource_id: String,
+    /// Its name: the first label of its host in Azure.
+    pub name: String,
+    /// Its own rules.
+    pub rules: Vec<Rule>,
+}
+
+impl Namespace {
+    /// The rule `name`, compared as Azure does, without regard to case.
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        find(&self.rules, name)
+    }
+}
+
+fn find<'r>(rules: &'r [Rule], name: &str) -> Option<&'r Rule> {
+    rules
+        .iter()
+        .find(|rule| rule.name.eq_ignore_ascii_case(name))
 }
 
 /// A hub of this server, with what sending through it takes.
@@ -68,9 +143,7 @@ pub struct Hub {
 impl Hub {
     /// The rule `name`, compared as Azure does, without regard to case.
     pub fn rule(&self, name: &str) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| rule.name.eq_ignore_ascii_case(name))
+        find(&self.rules, name)
     }
 }
 

@@ -6,6 +6,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::hubs;
 use crate::{Clock, Random, Result, Settings};
 
 /// Everything that lives as long as the process. Cheap to clone.
@@ -28,6 +29,8 @@ pub struct Inner {
     pub tasks: TaskTracker,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
+    /// Every namespace and hub, for the data plane.
+    pub(crate) hubs: hubs::Directory,
 }
 
 impl std::ops::Deref for App {
@@ -53,10 +56,14 @@ impl App {
             settings,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            hubs: hubs::Directory::default(),
         };
-        Ok(Self {
+        let app = Self {
             inner: Arc::new(inner),
-        })
+        };
+        app.refresh_hubs().await?;
+        app.tasks.spawn(app.clone().follow_hubs());
+        Ok(app)
     }
 
     /// Whether the store works.

@@ -37,6 +37,7 @@ const LIST: &str = concat!(
     " from resources where ($1 = '' or subscription = $1) and ($2 = '' or group_key = $2)
       and ($3 = '' or parent_key = $3) and ($4 = '' or kind = $4) and key > $5 order by key limit $6"
 );
+const ETAGS: &str = "select key, etag from resources where kind = $1 order by key";
 const INSERT: &str = "insert into resources (id, etag, body, secrets, created_at, created_by, created_by_type,
       updated_at, updated_by, updated_by_type, key, subscription, group_key, parent_key, kind)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict (key) do nothing";
@@ -85,6 +86,15 @@ impl Store {
                 .bind(i64::from(limit))
         )?;
         rows.into_iter().map(|row| self.resource_of(row)).collect()
+    }
+
+    /// Key and etag of every resource of a type: what has changed since they were last read, at a glance.
+    pub async fn resource_etags(&self, kind: &str) -> Result<Vec<(String, String)>> {
+        Ok(read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, (String, String)>(ETAGS).bind(kind.to_lowercase())
+        )?)
     }
 
     fn resource_of(&self, row: Row) -> Result<Resource> {

@@ -90,9 +90,11 @@ impl Service {
         // A credential that needs no body is checked before one is read: strangers cannot make us buffer.
         let (principal, body) = if route.access.needs_body() {
             let body = read_body(body, route.body_limit, self.body_timeout).await?;
-            (route.access.check(&self.app, &parts, &body).await?, body)
+            let checked = route.access.check(&self.app, &parts, &params, &body);
+            (checked.await?, body)
         } else {
-            let principal = route.access.check(&self.app, &parts, &[]).await?;
+            let checked = route.access.check(&self.app, &parts, &params, &[]);
+            let principal = checked.await?;
             (
                 principal,
                 read_body(body, route.body_limit, self.body_timeout).await?,

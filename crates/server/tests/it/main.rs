@@ -3,5 +3,6 @@
 //! One file a journey or a surface; [`support`] is their vocabulary.
 
 mod health;
+mod hub_access;
 mod process;
 mod support;

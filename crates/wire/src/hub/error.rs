@@ -24,7 +24,7 @@ pub fn body(
     );
     format!(
         "<Error><Code>{status}</Code><Detail>{}</Detail></Error>",
-        escape(&xml_text(&detail))
+        escape(xml_text(&detail))
     )
 }
 

@@ -1,3 +1,4 @@
 //! Notification Hubs: direct send, batch, telemetry, errors.
 
+pub mod credential;
 pub mod error;
