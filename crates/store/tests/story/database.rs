@@ -1,0 +1,64 @@
+//! Fresh databases for the story: a file in a temporary directory, or a new database of a PostgreSQL server.
+
+use sqlx::{Connection, PgConnection};
+use store::Store;
+use store::seal::{KEY_LEN, Seal};
+use tempfile::TempDir;
+
+/// The seal of every store here.
+pub fn seal() -> Seal {
+    Seal::new(&[9; KEY_LEN])
+}
+
+/// A new SQLite database, gone with the directory.
+pub async fn sqlite() -> (Store, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("story.db").display());
+    (Store::open(&url, seal()).await.unwrap(), dir)
+}
+
+/// A new database on the server that `CARILLON_TEST_POSTGRES` names.
+pub struct Postgres {
+    server: String,
+    name: String,
+}
+
+impl Postgres {
+    /// `None`, and a line that says so, when no server is named (`make test` names one).
+    pub async fn create() -> Option<Self> {
+        let Ok(server) = std::env::var("CARILLON_TEST_POSTGRES") else {
+            eprintln!(
+                "NOT RUN on PostgreSQL: CARILLON_TEST_POSTGRES is not set (use `make store`)"
+            );
+            return None;
+        };
+        let database = Self {
+            server,
+            name: format!("story_{}", std::process::id()),
+        };
+        database.run("create database").await;
+        Some(database)
+    }
+
+    /// Opens it, which brings its schema up to date.
+    pub async fn open(&self) -> Store {
+        let url = format!("{}/{}", self.server, self.name);
+        Store::open(&url, seal()).await.unwrap()
+    }
+
+    /// Removes it from the server.
+    pub async fn drop(self) {
+        self.run("drop database").await;
+    }
+
+    async fn run(&self, statement: &str) {
+        let mut connection = PgConnection::connect(&format!("{}/postgres", self.server))
+            .await
+            .unwrap();
+        let statement = sqlx::AssertSqlSafe(format!("{statement} {}", self.name));
+        sqlx::raw_sql(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+}

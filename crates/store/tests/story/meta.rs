@@ -1,0 +1,44 @@
+//! Named values, and the secrets among them.
+
+use secrecy::ExposeSecret;
+use store::Store;
+
+pub async fn chapter(store: &Store) {
+    values_are_kept_once_committed(store).await;
+    a_secret_is_made_once_and_sealed(store).await;
+}
+
+async fn values_are_kept_once_committed(store: &Store) {
+    assert_eq!(store.meta("tenant").await.unwrap(), None);
+
+    let mut tx = store.begin().await.unwrap();
+    tx.set_meta("tenant", "one").await.unwrap();
+    drop(tx);
+    assert_eq!(store.meta("tenant").await.unwrap(), None, "rolled back");
+
+    for value in ["one", "two"] {
+        let mut tx = store.begin().await.unwrap();
+        tx.set_meta("tenant", value).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(store.meta("tenant").await.unwrap().as_deref(), Some(value));
+    }
+}
+
+async fn a_secret_is_made_once_and_sealed(store: &Store) {
+    let first = store
+        .secret_or_insert("signing-key", || "first".into())
+        .await
+        .unwrap();
+    let second = store
+        .secret_or_insert("signing-key", || "second".into())
+        .await
+        .unwrap();
+    assert_eq!(first.expose_secret(), "first");
+    assert_eq!(second.expose_secret(), "first");
+
+    let at_rest = store.meta("signing-key").await.unwrap().unwrap();
+    assert!(
+        !at_rest.contains("first"),
+        "the secret lies there in the clear"
+    );
+}
