@@ -201,7 +201,7 @@ impl Tx {
                     let (hub, communication) = hub_columns(&notification.hub);
                     query = query
                         .bind(notification.id.as_str())
-                        .bind(row.previous.map(|id| id.as_str()))
+                        .bind(row.previous.map(domain::id::Id::as_str))
                         .bind((notification.created_at - REPEAT_WINDOW).micros())
                         .bind(hub)
                         .bind(communication)
@@ -210,7 +210,7 @@ impl Tx {
                         .bind(row.body)
                         .bind(notification.tag.as_deref())
                         .bind(lane_column(notification.lane))
-                        .bind(notification.call.as_ref().map(|id| id.as_str()))
+                        .bind(notification.call.as_ref().map(domain::id::Id::as_str))
                         .bind(notification.created_at.micros())
                         .bind(notification.deadline.micros());
                 }

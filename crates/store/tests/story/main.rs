@@ -3,9 +3,16 @@
 //! Each subject is a chapter, a file of its own; the chapters run in order in one database. A last test reads the
 //! sources and fails when a public function of the store appears in no chapter.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may panic, and its vocabulary with it"
+)]
+
 mod batch;
 mod database;
 mod meta;
+mod notifications;
+mod resources;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +24,8 @@ use store::Store;
 async fn story(store: Store) {
     meta::chapter(&store).await;
     batch::chapter(&store).await;
+    resources::chapter(&store).await;
+    notifications::chapter(&store).await;
     assert!(store.ping().await.is_ok());
     store.close().await;
     assert!(
