@@ -1,4 +1,12 @@
 //! Notification Hubs: direct send, batch, telemetry, errors.
 
+pub mod batch;
 pub mod credential;
 pub mod error;
+pub mod expiry;
+mod gcm;
+pub mod message;
+pub mod outcome;
+pub mod payload;
+pub mod telemetry;
+mod xml;

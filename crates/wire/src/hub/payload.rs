@@ -1,0 +1,233 @@
+//! The body of a native send: checked, and brought to the one form that is stored.
+//!
+//! Specification: Apple, "Generating a remote notification" (4 KB, 5 KB for VoIP); Google, "FCM v1 REST:
+//! projects.messages" (4096 bytes of keys and values). `gcm` is converted in [`super::gcm`].
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::gcm;
+use super::message::{Format, Head, Refused};
+
+/// How a stored FCM body begins: [`with_token`] writes the token behind it.
+const FCM_START: &[u8] = br#"{"message":{"#;
+const APNS_LIMIT: usize = 4096;
+const VOIP_LIMIT: usize = 5120;
+const FCM_LIMIT: usize = 4096;
+const TARGETS: [&str; 4] = ["token", "fid", "topic", "condition"];
+
+impl Head {
+    /// The payload to store and send: APNs as the caller wrote it, FCM v1 without a target.
+    pub fn payload(&self, body: &Bytes) -> Result<Bytes, Refused> {
+        match self.format {
+            Format::Apple => apple(body, self.is_voip()),
+            Format::FcmV1 => fcm_v1(object(body)?),
+            Format::Gcm => fcm_v1(gcm::to_v1(object(body)?)?),
+        }
+    }
+}
+
+/// A stored FCM body with its target. The body is one that [`Head::payload`] made, or any v1 body without a target.
+pub fn with_token(body: &[u8], token: &str) -> Option<Bytes> {
+    let token = Value::from(token).to_string();
+    if let Some(rest) = body.strip_prefix(FCM_START) {
+        let comma: &[u8] = if rest.starts_with(b"}") { b"" } else { b"," };
+        return Some(
+            [FCM_START, br#""token":"#, token.as_bytes(), comma, rest]
+                .concat()
+                .into(),
+        );
+    }
+    let mut body: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let Value::Object(message) = body.get_mut("message")? else {
+        return None;
+    };
+    message.insert("token".into(), serde_json::from_str(&token).ok()?);
+    serde_json::to_vec(&body).ok().map(Bytes::from)
+}
+
+fn apple(body: &Bytes, voip: bool) -> Result<Bytes, Refused> {
+    let limit = if voip { VOIP_LIMIT } else { APNS_LIMIT };
+    if body.len() > limit {
+        let problem = format!("is {} bytes; APNs takes {limit}", body.len());
+        return Err(Refused::too_large("body", problem));
+    }
+    object(body)?;
+    Ok(body.clone())
+}
+
+fn fcm_v1(mut body: Map<String, Value>) -> Result<Bytes, Refused> {
+    if let Some(other) = body
+        .keys()
+        .find(|key| !matches!(key.as_str(), "message" | "validate_only"))
+    {
+        return Err(Refused::new(
+            other,
+            "is not known beside 'message' in a FCM v1 body",
+        ));
+    }
+    let message = match body.get_mut("message") {
+        Some(Value::Object(message)) => message,
+        Some(_) => return Err(Refused::new("message", "is not an object")),
+        None => {
+            return Err(Refused::new(
+                "message",
+                "is missing; a FCM v1 body holds one",
+            ));
+        }
+    };
+    if let Some(target) = TARGETS
+        .into_iter()
+        .find(|target| message.contains_key(*target))
+    {
+        return Err(Refused::new(
+            format!("message.{target}"),
+            "must be left out: the device handle is the target",
+        ));
+    }
+    check_data("message.data", message.get("data"))?;
+    if let Some(Value::Object(android)) = message.get("android") {
+        check_data("message.android.data", android.get("data"))?;
+    }
+    // "message" sorts before "validate_only", so the form begins as `with_token` expects.
+    serde_json::to_vec(&body)
+        .map(Bytes::from)
+        .map_err(|error| Refused::new("body", error.to_string()))
+}
+
+/// "map (key: string, value: string)", 4096 bytes of both.
+fn check_data(field: &str, data: Option<&Value>) -> Result<(), Refused> {
+    let data = match data {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(data)) => data,
+        Some(_) => return Err(Refused::new(field, "is not an object")),
+    };
+    let mut size = 0;
+    for (key, value) in data {
+        let Value::String(value) = value else {
+            return Err(Refused::new(format!("{field}.{key}"), "is not a string"));
+        };
+        size += key.len() + value.len();
+    }
+    if size > FCM_LIMIT {
+        let problem = format!("is {size} bytes of keys and values; FCM takes {FCM_LIMIT}");
+        return Err(Refused::too_large(field, problem));
+    }
+    Ok(())
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
+    if body.is_empty() {
+        return Err(Refused::new("body", "is empty"));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Refused::new("body", format!("is not a JSON object: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head(format: Format, push_type: &str) -> Head {
+        Head {
+            format,
+            handle: None,
+            tags: None,
+            apns: BTreeMap::from([("apns-push-type".to_owned(), push_type.to_owned())]),
+            expiry: None,
+        }
+    }
+
+    fn payload(format: Format, body: &str) -> Result<String, Refused> {
+        head(format, "alert")
+            .payload(&Bytes::copy_from_slice(body.as_bytes()))
+            .map(|body| String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn refused(format: Format, body: &str) -> String {
+        payload(format, body).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_apple_body_is_passed_on_as_it_was_written() {
+        let body = r#"{ "aps" : {"alert":"hi"}, "n": 1.0 }"#;
+        assert_eq!(payload(Format::Apple, body).unwrap(), body);
+        assert!(refused(Format::Apple, "").contains("body: is empty"));
+        assert!(refused(Format::Apple, "[]").contains("not a JSON object"));
+        assert!(refused(Format::Apple, "{\"aps\":").contains("line 1 column 7"));
+    }
+
+    #[test]
+    fn only_voip_may_be_five_kilobytes() {
+        let body = Bytes::from(format!(r#"{{"aps":{{}},"x":"{}"}}"#, "x".repeat(4100)));
+        assert!(head(Format::Apple, "voip").payload(&body).is_ok());
+        let refused = head(Format::Apple, "alert").payload(&body).unwrap_err();
+        assert!(refused.too_large);
+        assert_eq!(refused.field, "body");
+    }
+
+    #[test]
+    fn the_token_is_written_into_the_message() {
+        let stored = payload(
+            Format::FcmV1,
+            r#"{"validate_only":true,"message":{"android":{"priority":"HIGH","data":{"k":"v"}}}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            with_token(stored.as_bytes(), "a\"b").unwrap(),
+            r#"{"message":{"token":"a\"b","android":{"data":{"k":"v"},"priority":"HIGH"}},"validate_only":true}"#
+        );
+        let empty = payload(Format::FcmV1, r#"{"message":{}}"#).unwrap();
+        assert_eq!(
+            with_token(empty.as_bytes(), "t").unwrap(),
+            r#"{"message":{"token":"t"}}"#
+        );
+        let spaced = br#"{ "message": { "data": {} } }"#;
+        assert_eq!(
+            with_token(spaced, "t").unwrap(),
+            r#"{"message":{"data":{},"token":"t"}}"#
+        );
+        assert_eq!(with_token(b"{}", "t"), None);
+    }
+
+    #[test]
+    fn a_message_that_fcm_would_refuse_names_the_member() {
+        for (body, field) in [
+            ("{}", "message"),
+            (r#"{"message":1}"#, "message"),
+            (r#"{"message":{},"extra":1}"#, "extra"),
+            (r#"{"message":{"token":"t"}}"#, "message.token"),
+            (r#"{"message":{"topic":"t"}}"#, "message.topic"),
+            (r#"{"message":{"data":{"n":1}}}"#, "message.data.n"),
+            (
+                r#"{"message":{"android":{"data":[]}}}"#,
+                "message.android.data",
+            ),
+        ] {
+            assert_eq!(payload(Format::FcmV1, body).unwrap_err().field, field);
+        }
+        let large = format!(r#"{{"message":{{"data":{{"k":"{}"}}}}}}"#, "x".repeat(4096));
+        assert!(payload(Format::FcmV1, &large).unwrap_err().too_large);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            for format in [Format::Apple, Format::FcmV1, Format::Gcm] {
+                let _ = head(format, "voip").payload(&Bytes::from(body.clone()));
+            }
+            let _ = with_token(&body, "t");
+        }
+
+        #[test]
+        fn any_token_can_be_read_back(token in "\\PC*") {
+            let body = with_token(br#"{"message":{"data":{}}}"#, &token).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(body["message"]["token"].as_str(), Some(token.as_str()));
+        }
+    }
+}
