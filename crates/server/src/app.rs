@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
+use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
 use store::Store;
 use store::seal::{KEY_LEN, Seal};
@@ -61,6 +64,10 @@ impl Server {
             tenant_id: tenant_id.clone(),
             subscriptions: subscriptions(config),
             dev: mode == Mode::Dev,
+            push: LanesConfig {
+                roots: own_roots(ca_pem.as_deref()),
+                ..LanesConfig::default()
+            },
         };
         let app = App::start(store, clock.clone(), random, settings).await?;
         app.tasks
@@ -165,6 +172,12 @@ fn certificates(
     tls::bundle::write(dir, &pem)?;
     let source = Source::Authority(Arc::new(authority), authority::Port::Server, hosts.to_vec());
     Ok((source, Some(pem)))
+}
+
+/// The own CA, so that pushes to the lab are believed beside those to the real services.
+fn own_roots(ca_pem: Option<&str>) -> Vec<CertificateDer<'static>> {
+    let pem = ca_pem.unwrap_or_default().as_bytes();
+    CertificateDer::pem_slice_iter(pem).flatten().collect()
 }
 
 async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::hubs;
+use crate::push::Lanes;
 use crate::{Clock, Random, Result, Settings};
 
 /// Everything that lives as long as the process. Cheap to clone.
@@ -25,6 +26,8 @@ pub struct Inner {
     pub random: Random,
     /// What the configuration decided.
     pub settings: Settings,
+    /// The ways to the platform push services.
+    pub lanes: Lanes,
     /// Tasks that a stop waits for.
     pub tasks: TaskTracker,
     /// Cancelled when the server begins to stop.
@@ -49,13 +52,23 @@ impl App {
         random: Random,
         settings: Settings,
     ) -> Result<Self> {
+        let tasks = TaskTracker::new();
+        let stopping = CancellationToken::new();
+        let lanes = Lanes::new(
+            settings.push.clone(),
+            clock.clone(),
+            random.clone(),
+            &tasks,
+            &stopping,
+        );
         let inner = Inner {
             store,
             clock,
             random,
             settings,
-            tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            lanes,
+            tasks,
+            stopping,
             hubs: hubs::Directory::default(),
         };
         let app = Self {

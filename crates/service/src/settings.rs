@@ -1,5 +1,7 @@
 //! What the configuration decided and the use cases need to know.
 
+use crate::push::LanesConfig;
+
 /// Names and addresses of this server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub subscriptions: Vec<Subscription>,
     /// `carillon dev`: well-known credentials, http webhooks on loopback, private addresses allowed.
     pub dev: bool,
+    /// How pushes are sent.
+    pub push: LanesConfig,
 }
 
 /// A subscription: an id and a name to show.

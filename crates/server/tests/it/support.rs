@@ -48,6 +48,7 @@ impl TestApp {
                 name: "Carillon".into(),
             }],
             dev: true,
+            push: service::push::LanesConfig::default(),
         };
         let app = App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
             .await
