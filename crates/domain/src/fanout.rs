@@ -1,1 +1,225 @@
 //! Which devices of a user are rung, how, and what stops them.
+
+use std::collections::HashSet;
+
+use crate::device::{Device, Purpose, State, Transport};
+use crate::id::RegistrationId;
+use crate::push::Platform;
+use crate::time::Timestamp;
+
+/// A live connection of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The connection's id.
+    pub id: String,
+    /// The endpoint the client named: the registration id of its device, if it registered one.
+    pub endpoint: RegistrationId,
+}
+
+/// One device, or one connection without a registration, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The device's registration, or the connection's endpoint.
+    pub device: RegistrationId,
+    /// How.
+    pub way: Way,
+}
+
+/// How a device is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over this connection.
+    Live(String),
+    /// By push.
+    Push(Platform, String),
+    /// Not at all, and why.
+    None(&'static str),
+}
+
+/// Decides who is reached how. A device is reached live while its channel is connected and by push otherwise; an address
+/// that stands in two registrations is used once, for the newest.
+pub fn plan(
+    devices: &[Device],
+    connections: &[Connection],
+    purpose: Purpose,
+    now: Timestamp,
+) -> Vec<Reach> {
+    let mut reaches: Vec<Reach> = connections
+        .iter()
+        .map(|connection| Reach {
+            device: connection.endpoint.clone(),
+            way: Way::Live(connection.id.clone()),
+        })
+        .collect();
+    let connected: HashSet<&RegistrationId> = connections.iter().map(|c| &c.endpoint).collect();
+    let mut newest_first: Vec<&Device> = devices
+        .iter()
+        .filter(|device| !connected.contains(&device.id))
+        .collect();
+    newest_first.sort_by_key(|device| std::cmp::Reverse(registered_at(device)));
+    let mut used = HashSet::new();
+    for device in newest_first {
+        reaches.extend(
+            ways(device, purpose, now, &mut used)
+                .into_iter()
+                .map(|way| {
+                    let device = device.id.clone();
+                    Reach { device, way }
+                }),
+        );
+    }
+    reaches
+}
+
+fn ways<'d>(
+    device: &'d Device,
+    purpose: Purpose,
+    now: Timestamp,
+    used: &mut HashSet<(Platform, &'d str)>,
+) -> Vec<Way> {
+    if !device.wants(purpose) {
+        return vec![Way::None(NOT_FOR_THIS)];
+    }
+    let pushes: Vec<(Platform, &Transport)> = device
+        .transports
+        .iter()
+        .filter_map(|transport| Some((transport.push_platform()?, transport)))
+        .collect();
+    let active = pushes
+        .iter()
+        .filter(|(_, transport)| transport.state(now) == State::Active);
+    let mut known = false;
+    let ways: Vec<Way> = active
+        .inspect(|_| known = true)
+        .filter(|(platform, transport)| used.insert((*platform, &transport.path)))
+        .map(|(platform, transport)| Way::Push(*platform, transport.path.clone()))
+        .collect();
+    if !ways.is_empty() {
+        return ways;
+    }
+    let quarantined = pushes
+        .iter()
+        .any(|(_, transport)| transport.state(now) == State::Quarantined);
+    vec![Way::None(match pushes.is_empty() {
+        _ if known => SAME_ADDRESS,
+        true => NOT_CONNECTED,
+        false if quarantined => QUARANTINED,
+        false => EXPIRED,
+    })]
+}
+
+fn registered_at(device: &Device) -> Option<Timestamp> {
+    device
+        .transports
+        .iter()
+        .map(|transport| transport.registered_at)
+        .max()
+}
+
+const NOT_FOR_THIS: &str = "the registration's template is not for this kind of notification";
+const NOT_CONNECTED: &str = "the device has only a channel, and it is not connected";
+const SAME_ADDRESS: &str = "a newer registration has the same device token";
+const QUARANTINED: &str = "the device token is quarantined: the push service took it for one of another app or environment";
+const EXPIRED: &str = "the registration has expired, or its device token is dead";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Health, TransportKind};
+    use crate::identity::UserId;
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    fn transport(kind: TransportKind, path: &str) -> Transport {
+        Transport {
+            kind,
+            path: path.into(),
+            context: String::new(),
+            registered_at: Timestamp::from_secs(900),
+            expires_at: Timestamp::from_secs(2000),
+            health: Health::Good,
+        }
+    }
+
+    fn device(id: &str, transports: Vec<Transport>) -> Device {
+        Device {
+            user: UserId::new("8:acs:a_b"),
+            id: RegistrationId::new(id),
+            app_id: String::new(),
+            platform: String::new(),
+            template_key: String::new(),
+            crypto: None,
+            transports,
+        }
+    }
+
+    fn ways_of(devices: &[Device], connections: &[&str]) -> Vec<(String, Way)> {
+        let connections: Vec<_> = connections
+            .iter()
+            .map(|endpoint| Connection {
+                id: format!("conn-{endpoint}"),
+                endpoint: RegistrationId::new(*endpoint),
+            })
+            .collect();
+        plan(devices, &connections, Purpose::Call, NOW)
+            .into_iter()
+            .map(|reach| (reach.device.into_string(), reach.way))
+            .collect()
+    }
+
+    #[test]
+    fn a_connected_device_rings_live_and_a_sleeping_one_by_push() {
+        use TransportKind::{Apns, Fcm, Trouter};
+        let devices = [
+            device(
+                "web",
+                vec![transport(Trouter, "/v4/f/x"), transport(Apns, "aa")],
+            ),
+            device(
+                "phone",
+                vec![transport(Trouter, "/v4/f/y"), transport(Fcm, "bb")],
+            ),
+        ];
+        assert_eq!(
+            ways_of(&devices, &["web", "tablet"]),
+            [
+                ("web".into(), Way::Live("conn-web".into())),
+                ("tablet".into(), Way::Live("conn-tablet".into())),
+                ("phone".into(), Way::Push(Platform::Fcm, "bb".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_device_that_is_not_reached_says_why() {
+        use TransportKind::{Apns, Fcm, Trouter};
+        let mut chat = device("chat", vec![transport(Apns, "aa")]);
+        chat.template_key = "AcsIos.AcsNotify_Chat_3.0".into();
+        let mut quarantined = device("quarantined", vec![transport(Apns, "bb")]);
+        quarantined.transports[0].health = Health::Quarantined("BadDeviceToken".into());
+        let mut expired = device("expired", vec![transport(Fcm, "cc")]);
+        expired.transports[0].expires_at = NOW;
+        let channel = device("channel", vec![transport(Trouter, "/v4/f/x")]);
+        let reasons: Vec<_> = [chat, quarantined, expired, channel]
+            .iter()
+            .flat_map(|device| ways_of(std::slice::from_ref(device), &[]))
+            .map(|(_, way)| way)
+            .collect();
+        let wanted = [NOT_FOR_THIS, QUARANTINED, EXPIRED, NOT_CONNECTED].map(Way::None);
+        assert_eq!(reasons, wanted);
+    }
+
+    #[test]
+    fn one_token_rings_once_for_its_newest_registration() {
+        let old = device("old", vec![transport(TransportKind::Apns, "aa")]);
+        let mut new = device("new", vec![transport(TransportKind::Apns, "aa")]);
+        new.transports[0].registered_at = Timestamp::from_secs(950);
+        assert_eq!(
+            ways_of(&[old, new], &[]),
+            [
+                ("new".into(), Way::Push(Platform::Apns, "aa".into())),
+                ("old".into(), Way::None(SAME_ADDRESS)),
+            ]
+        );
+    }
+}
