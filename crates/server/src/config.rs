@@ -1,5 +1,7 @@
 //! What a server runs with: defaults, then the configuration file, then the environment, then the command line.
 
+pub mod example;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -13,9 +13,11 @@ const FILE: &str = "env.json";
 /// The file in the data directory with the system's roots and our authority.
 pub const BUNDLE: &str = "ca-bundle.pem";
 
-/// The variables with our prefix that `carillon env` prints, without the prefix: the configuration ignores them.
+/// The variables with our prefix that `carillon env` prints, and the one that holds a token, without the prefix: the
+/// configuration ignores them.
 pub const NAMES: &[&str] = &[
     "url",
+    "token",
     "http_url",
     "ca_file",
     "subscription_id",

@@ -1,16 +1,23 @@
 //! The command line. Each command is a file; this one holds the list of them.
 
+pub mod client;
 mod completions;
+mod config;
 mod dev;
 mod env;
+mod json;
+mod login;
+mod login_cache;
 mod options;
 mod serve;
+mod verb;
 mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use http::Method;
 
 use crate::failure::{Failure, Result};
 
@@ -43,6 +50,26 @@ enum Command {
     Env(env::Env),
     /// Wait until a server is ready.
     Wait(wait::Wait),
+    /// Sign in to the control plane.
+    Login(login::LoginCommand),
+    /// Send a GET to the control plane, e.g. carillon GET "/subscriptions?api-version=2022-12-01".
+    #[command(name = "GET")]
+    Get(verb::Verb),
+    /// Send a POST to the control plane, with a body as armclient takes it.
+    #[command(name = "POST")]
+    Post(verb::Verb),
+    /// Send a PUT to the control plane.
+    #[command(name = "PUT")]
+    Put(verb::Verb),
+    /// Send a PATCH to the control plane.
+    #[command(name = "PATCH")]
+    Patch(verb::Verb),
+    /// Send a DELETE to the control plane.
+    #[command(name = "DELETE")]
+    Delete(verb::Verb),
+    /// Print a configuration to start from.
+    #[command(hide = true)]
+    Config(config::ConfigCommand),
     /// Print completions for a shell.
     Completions(completions::Completions),
 }
@@ -69,15 +96,53 @@ fn run(cli: Cli) -> Result<()> {
             Command::Serve(command) => command.run().await,
             Command::Env(command) => command.run(),
             Command::Wait(command) => command.run().await,
+            Command::Login(command) => command.run().await,
+            Command::Get(command) => command.run(Method::GET).await,
+            Command::Post(command) => command.run(Method::POST).await,
+            Command::Put(command) => command.run(Method::PUT).await,
+            Command::Patch(command) => command.run(Method::PATCH).await,
+            Command::Delete(command) => command.run(Method::DELETE).await,
+            Command::Config(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     })
 }
 
-/// The command line as clap reads it.
+/// The command line as clap reads it: verbs in any case, and armclient's `-verbose`.
 fn normalized(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    args.collect()
+    let mut args: Vec<_> = args.collect();
+    let Some(verb) = args
+        .get(1)
+        .and_then(|word| word.to_str())
+        .map(str::to_ascii_uppercase)
+    else {
+        return args;
+    };
+    if !VERBS.contains(&verb.as_str()) {
+        return args;
+    }
+    args[1] = verb.into();
+    for arg in &mut args[2..] {
+        if arg.eq_ignore_ascii_case("-verbose") {
+            *arg = "--verbose".into();
+        }
+    }
+    args
 }
+
+/// A secret given on the command line, or on standard input in place of `-`.
+fn stdin_if_dash(text: &str) -> Result<String> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(Failure::failed)?;
+    Ok(line.trim().to_owned())
+}
+
+const VERBS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 #[cfg(test)]
 mod tests {
@@ -85,8 +150,33 @@ mod tests {
 
     use super::*;
 
+    fn parse(line: &[&str]) -> std::result::Result<Cli, clap::Error> {
+        Cli::try_parse_from(normalized(line.iter().map(OsString::from)))
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_are_armclients() {
+        for line in [
+            &[
+                "carillon",
+                "post",
+                "/a",
+                "{'b':1}",
+                "-h",
+                "If-Match: *",
+                "-verbose",
+            ][..],
+            &["carillon", "Get", "/a", "-VERBOSE"],
+            &["carillon", "DELETE", "/a"],
+        ] {
+            parse(line).unwrap();
+        }
+        assert!(parse(&["carillon", "head", "/a"]).is_err());
+        assert!(parse(&["carillon", "get", "/a", "-h", "nonsense"]).is_err());
     }
 }
