@@ -426,6 +426,19 @@ impl Leg {
     }
 }
 
+impl LegState {
+    /// As the API and the store write it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ringing => "ringing",
+            Self::Accepted(_) => "accepted",
+            Self::Declined => "declined",
+            Self::TimedOut => "timedOut",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 impl Ended {
     /// How long the call was connected.
     pub fn duration(&self) -> Duration {

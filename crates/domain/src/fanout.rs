@@ -1,9 +1,11 @@
 //! Which devices of a user are rung, how, and what stops them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::device::{Device, Purpose, State, Transport};
-use crate::id::RegistrationId;
+use crate::id::{NotificationId, RegistrationId};
+use crate::identity::UserId;
 use crate::push::Platform;
 use crate::time::Timestamp;
 
@@ -33,7 +35,52 @@ pub enum Way {
     /// By push.
     Push(Platform, String),
     /// Not at all, and why.
-    None(&'static str),
+    None(Cow<'static, str>),
+}
+
+/// How one device was rung, or told to stop, as it is kept and shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Which of the two.
+    pub event: RingEvent,
+    /// The device's place in the call: the same for its ring and its stop.
+    pub place: u32,
+    /// Whose device.
+    pub target: UserId,
+    /// The device; empty when the user has none at all.
+    pub device: RegistrationId,
+    /// How.
+    pub way: Way,
+    /// A push: the notification, and the device's place among its targets.
+    pub delivery: Option<(NotificationId, u32)>,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// What a device is told about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingEvent {
+    /// To ring.
+    IncomingCall,
+    /// To stop.
+    StopRinging,
+}
+
+impl RingEvent {
+    /// As pushes and the store write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IncomingCall => "IncomingCall",
+            Self::StopRinging => "StopRinging",
+        }
+    }
+
+    /// What [`RingEvent::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::IncomingCall, Self::StopRinging]
+            .into_iter()
+            .find(|event| event.as_str() == text)
+    }
 }
 
 /// Decides who is reached how. A device is reached live while its channel is connected and by push otherwise; an address
@@ -78,7 +125,7 @@ fn ways<'d>(
     used: &mut HashSet<(Platform, &'d str)>,
 ) -> Vec<Way> {
     if !device.wants(purpose) {
-        return vec![Way::None(NOT_FOR_THIS)];
+        return vec![Way::None(NOT_FOR_THIS.into())];
     }
     let pushes: Vec<(Platform, &Transport)> = device
         .transports
@@ -100,12 +147,13 @@ fn ways<'d>(
     let quarantined = pushes
         .iter()
         .any(|(_, transport)| transport.state(now) == State::Quarantined);
-    vec![Way::None(match pushes.is_empty() {
+    let why = match pushes.is_empty() {
         _ if known => SAME_ADDRESS,
         true => NOT_CONNECTED,
         false if quarantined => QUARANTINED,
         false => EXPIRED,
-    })]
+    };
+    vec![Way::None(why.into())]
 }
 
 fn registered_at(device: &Device) -> Option<Timestamp> {
@@ -126,7 +174,6 @@ const EXPIRED: &str = "the registration has expired, or its device token is dead
 mod tests {
     use super::*;
     use crate::device::{Health, TransportKind};
-    use crate::identity::UserId;
 
     const NOW: Timestamp = Timestamp::from_secs(1000);
 
@@ -205,7 +252,8 @@ mod tests {
             .flat_map(|device| ways_of(std::slice::from_ref(device), &[]))
             .map(|(_, way)| way)
             .collect();
-        let wanted = [NOT_FOR_THIS, QUARANTINED, EXPIRED, NOT_CONNECTED].map(Way::None);
+        let wanted =
+            [NOT_FOR_THIS, QUARANTINED, EXPIRED, NOT_CONNECTED].map(|why| Way::None(why.into()));
         assert_eq!(reasons, wanted);
     }
 
@@ -218,7 +266,7 @@ mod tests {
             ways_of(&[old, new], &[]),
             [
                 ("new".into(), Way::Push(Platform::Apns, "aa".into())),
-                ("old".into(), Way::None(SAME_ADDRESS)),
+                ("old".into(), Way::None(SAME_ADDRESS.into())),
             ]
         );
     }

@@ -5,15 +5,21 @@
 //! Start at [`db`].
 
 pub mod batch;
+mod calls;
 mod db;
+mod devices;
 mod error;
+mod events;
+mod identities;
 mod meta;
 pub mod notifications;
 mod resources;
 pub mod seal;
 mod values;
 
+pub use calls::ReadCall;
 pub use db::{Store, Tx};
+pub use devices::MAX_DEVICES;
 pub use error::Error;
 pub use resources::ResourceQuery;
 

@@ -107,7 +107,11 @@ fn the_second_device_is_told_that_the_first_was_faster() {
 fn a_repeated_verb_of_the_same_device_changes_nothing() {
     for verb in [accept("b", "r1"), reject("b"), hang_up("b"), hang_up("a")] {
         let mut call = call(&["b"]);
-        assert!(!after(&mut call, &[verb.clone()]).unwrap().is_empty());
+        assert!(
+            !after(&mut call, std::slice::from_ref(&verb))
+                .unwrap()
+                .is_empty()
+        );
         let before = call.clone();
         assert_eq!(after(&mut call, &[verb]), Ok(Vec::new()));
         assert_eq!(call, before);

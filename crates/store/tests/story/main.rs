@@ -9,7 +9,11 @@
 )]
 
 mod batch;
+mod calls;
 mod database;
+mod devices;
+mod events;
+mod identities;
 mod meta;
 mod notifications;
 mod resources;
@@ -26,6 +30,10 @@ async fn story(store: Store) {
     batch::chapter(&store).await;
     resources::chapter(&store).await;
     notifications::chapter(&store).await;
+    identities::chapter(&store).await;
+    devices::chapter(&store).await;
+    calls::chapter(&store).await;
+    events::chapter(&store).await;
     assert!(store.ping().await.is_ok());
     store.close().await;
     assert!(

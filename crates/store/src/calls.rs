@@ -1,0 +1,273 @@
+//! Calls, their legs, and how each device was rung or told to stop.
+
+use domain::call::{Accepted, Call, EndReason, Ended, Leg, LegState, State};
+use domain::fanout::{Ring, RingEvent};
+use domain::id::{CallId, RegistrationId};
+use domain::identity::UserId;
+use domain::time::Timestamp;
+use serde_json::Value;
+use sqlx::FromRow;
+
+use crate::db::{read, tx};
+use crate::{Error, Result, Store, Tx};
+
+mod rings;
+
+const GET: &str =
+    "select id, communication, caller, display_name, video, signal, created_at, ring_deadline,
+      connected_at, caller_left_at, ended_at, end_reason, ended_by, version
+    from calls where id = $1";
+const LEGS: &str = "select target, state, endpoint, accepted_at, left_at, signal
+    from call_legs where call_id = $1 order by ordinal";
+const RINGING: &str = "select id, ring_deadline from calls where rings order by ring_deadline";
+const INSERT: &str =
+    "insert into calls (id, communication, caller, display_name, video, signal, created_at,
+      ring_deadline, rings, version)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
+const INSERT_LEG: &str =
+    "insert into call_legs (call_id, ordinal, target, state) values ($1, $2, $3, 'ringing')";
+const UPDATE: &str =
+    "update calls set rings = $3, connected_at = $4, caller_left_at = $5, ended_at = $6,
+      end_reason = $7, ended_by = $8, version = version + 1
+    where id = $1 and version = $2";
+const UPDATE_LEG: &str =
+    "update call_legs set state = $3, endpoint = $4, accepted_at = $5, left_at = $6, signal = $7
+    where call_id = $1 and ordinal = $2";
+
+/// A call as it was read, to be written back only if nobody else wrote it in between.
+#[derive(Clone, Debug)]
+pub struct ReadCall {
+    /// The call.
+    pub call: Call,
+    version: i64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    communication: String,
+    caller: String,
+    display_name: String,
+    video: bool,
+    signal: Option<String>,
+    created_at: i64,
+    ring_deadline: i64,
+    connected_at: Option<i64>,
+    caller_left_at: Option<i64>,
+    ended_at: Option<i64>,
+    end_reason: Option<String>,
+    ended_by: Option<String>,
+    version: i64,
+}
+
+#[derive(FromRow)]
+struct LegRow {
+    target: String,
+    state: String,
+    endpoint: Option<String>,
+    accepted_at: Option<i64>,
+    left_at: Option<i64>,
+    signal: Option<String>,
+}
+
+impl Store {
+    /// A call with its legs.
+    pub async fn call(&self, id: &CallId) -> Result<Option<ReadCall>> {
+        let row = read!(
+            self,
+            fetch_optional,
+            sqlx::query_as::<_, Row>(GET).bind(id.as_str())
+        )?;
+        let Some(row) = row else { return Ok(None) };
+        let legs = read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, LegRow>(LEGS).bind(id.as_str())
+        )?;
+        call_of(row, legs).map(Some)
+    }
+
+    /// Every call that rings, and until when.
+    pub async fn ringing_calls(&self) -> Result<Vec<(CallId, Timestamp)>> {
+        let rows = read!(self, fetch_all, sqlx::query_as::<_, (String, i64)>(RINGING))?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, deadline)| (CallId::new(id), Timestamp::from_micros(deadline)))
+            .collect())
+    }
+}
+
+impl Tx {
+    /// Writes a new call, all of whose legs ring.
+    pub async fn insert_call(&mut self, call: &Call) -> Result<()> {
+        tx!(
+            self,
+            execute,
+            sqlx::query(INSERT)
+                .bind(call.id.as_str())
+                .bind(&call.communication)
+                .bind(call.from.as_str())
+                .bind(&call.display_name)
+                .bind(call.video)
+                .bind(call.signal.as_ref().map(Value::to_string))
+                .bind(call.created_at.micros())
+                .bind(call.ring_deadline.micros())
+                .bind(call.rings())
+        )?;
+        for (ordinal, leg) in (0_i64..).zip(&call.legs) {
+            tx!(
+                self,
+                execute,
+                sqlx::query(INSERT_LEG)
+                    .bind(call.id.as_str())
+                    .bind(ordinal)
+                    .bind(leg.target.as_str())
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A call with its legs, as this transaction sees it.
+    pub async fn call(&mut self, id: &CallId) -> Result<Option<ReadCall>> {
+        let row = tx!(
+            self,
+            fetch_optional,
+            sqlx::query_as::<_, Row>(GET).bind(id.as_str())
+        )?;
+        let Some(row) = row else { return Ok(None) };
+        let legs = tx!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, LegRow>(LEGS).bind(id.as_str())
+        )?;
+        call_of(row, legs).map(Some)
+    }
+
+    /// Writes back a changed call; `false` if somebody else changed it since it was read.
+    pub async fn update_call(&mut self, read: &ReadCall) -> Result<bool> {
+        let call = &read.call;
+        let (connected, ended) = match &call.state {
+            State::Ringing => (None, None),
+            State::Connected { since } => (Some(*since), None),
+            State::Ended(ended) => (ended.connected_since, Some(ended)),
+        };
+        let count = tx!(
+            self,
+            execute,
+            sqlx::query(UPDATE)
+                .bind(call.id.as_str())
+                .bind(read.version)
+                .bind(call.rings())
+                .bind(connected.map(Timestamp::micros))
+                .bind(call.caller_left.map(Timestamp::micros))
+                .bind(ended.map(|ended| ended.at.micros()))
+                .bind(ended.map(|ended| ended.reason.as_str()))
+                .bind(
+                    ended
+                        .and_then(|ended| ended.by.as_ref())
+                        .map(UserId::as_str)
+                )
+        )?;
+        if count == 0 {
+            return Ok(false);
+        }
+        for (ordinal, leg) in (0_i64..).zip(&call.legs) {
+            self.update_leg(&call.id, ordinal, leg).await?;
+        }
+        Ok(true)
+    }
+
+    async fn update_leg(&mut self, call: &CallId, ordinal: i64, leg: &Leg) -> Result<()> {
+        let accepted = match &leg.state {
+            LegState::Accepted(accepted) => Some(accepted),
+            _ => None,
+        };
+        let endpoint = accepted.and_then(|accepted| accepted.endpoint.as_ref());
+        tx!(
+            self,
+            execute,
+            sqlx::query(UPDATE_LEG)
+                .bind(call.as_str())
+                .bind(ordinal)
+                .bind(leg.state.as_str())
+                .bind(endpoint.map(RegistrationId::as_str))
+                .bind(accepted.map(|accepted| accepted.at.micros()))
+                .bind(
+                    accepted
+                        .and_then(|accepted| accepted.left)
+                        .map(Timestamp::micros)
+                )
+                .bind(leg.signal.as_ref().map(Value::to_string))
+        )?;
+        Ok(())
+    }
+}
+
+fn call_of(row: Row, legs: Vec<LegRow>) -> Result<ReadCall> {
+    let bad = |problem: String| Error::BadRow {
+        table: "calls",
+        key: row.id.clone(),
+        problem,
+    };
+    let at = Timestamp::from_micros;
+    let connected = row.connected_at.map(at);
+    let state = match (row.ended_at, &row.end_reason, connected) {
+        (Some(ended), Some(reason), connected_since) => State::Ended(Ended {
+            at: at(ended),
+            reason: EndReason::parse(reason)
+                .ok_or_else(|| bad(format!("end reason '{reason}' is unknown")))?,
+            by: row.ended_by.clone().map(UserId::new),
+            connected_since,
+        }),
+        (None, None, Some(since)) => State::Connected { since },
+        (None, None, None) => State::Ringing,
+        _ => return Err(bad("it has half an end".into())),
+    };
+    let json = |text: &Option<String>| {
+        let parsed = text.as_deref().map(serde_json::from_str::<Value>);
+        parsed.transpose().map_err(|error| bad(error.to_string()))
+    };
+    let legs = legs
+        .into_iter()
+        .map(|leg| {
+            let signal = json(&leg.signal)?;
+            leg_of(leg, signal).ok_or_else(|| bad("a leg's state is unknown".into()))
+        })
+        .collect::<Result<_>>()?;
+    Ok(ReadCall {
+        version: row.version,
+        call: Call {
+            signal: json(&row.signal)?,
+            id: CallId::new(row.id),
+            communication: row.communication,
+            from: UserId::new(row.caller),
+            display_name: row.display_name,
+            video: row.video,
+            created_at: at(row.created_at),
+            ring_deadline: at(row.ring_deadline),
+            state,
+            caller_left: row.caller_left_at.map(at),
+            legs,
+        },
+    })
+}
+
+fn leg_of(row: LegRow, signal: Option<Value>) -> Option<Leg> {
+    let state = match row.state.as_str() {
+        "ringing" => LegState::Ringing,
+        "accepted" => LegState::Accepted(Accepted {
+            endpoint: row.endpoint.map(RegistrationId::new),
+            at: Timestamp::from_micros(row.accepted_at?),
+            left: row.left_at.map(Timestamp::from_micros),
+        }),
+        "declined" => LegState::Declined,
+        "timedOut" => LegState::TimedOut,
+        "cancelled" => LegState::Cancelled,
+        _ => return None,
+    };
+    Some(Leg {
+        target: UserId::new(row.target),
+        state,
+        signal,
+    })
+}

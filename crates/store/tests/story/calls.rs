@@ -1,0 +1,127 @@
+//! Chapter: calls, their legs, and who was rung how.
+
+use std::time::Duration;
+
+use domain::call::{Call, Leg, Reached, State, Verb};
+use domain::fanout::{Ring, RingEvent, Way};
+use domain::id::{CallId, NotificationId, RegistrationId};
+use domain::identity::UserId;
+use domain::push::Platform;
+use domain::time::Timestamp;
+use serde_json::json;
+use store::Store;
+
+const NOW: Timestamp = Timestamp::from_secs(1000);
+
+fn user(name: &str) -> UserId {
+    UserId::new(format!("8:acs:r_{name}"))
+}
+
+fn call() -> Call {
+    Call {
+        id: CallId::new("c1"),
+        communication: "/subscriptions/s/comm".into(),
+        from: user("a"),
+        display_name: "Alice".into(),
+        video: true,
+        signal: Some(json!({ "sdp": "offer" })),
+        created_at: NOW,
+        ring_deadline: NOW + Duration::from_secs(30),
+        state: State::Ringing,
+        caller_left: None,
+        legs: vec![Leg::ringing(user("b")), Leg::ringing(user("c"))],
+    }
+}
+
+pub async fn chapter(store: &Store) {
+    let call = call();
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_call(&call).await.unwrap();
+    tx.commit().await.unwrap();
+    let read = store.call(&call.id).await.unwrap().unwrap();
+    assert_eq!(read.call, call);
+    let ringing = store.ringing_calls().await.unwrap();
+    assert_eq!(ringing, [(call.id.clone(), call.ring_deadline)]);
+    assert!(store.call(&CallId::new("c2")).await.unwrap().is_none());
+
+    one_of_two_writers_is_told(store, &call).await;
+    every_state_survives(store, &call.id).await;
+    rings(store, &call.id).await;
+}
+
+async fn one_of_two_writers_is_told(store: &Store, call: &Call) {
+    let mut first = store.call(&call.id).await.unwrap().unwrap();
+    let mut second = first.clone();
+    let accept = Verb::Accept {
+        by: user("b"),
+        endpoint: Some(RegistrationId::new("r1")),
+        signal: Some(json!({ "sdp": "answer" })),
+    };
+    first.call.apply(accept.clone(), NOW).unwrap();
+    second.call.apply(accept, NOW).unwrap();
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.update_call(&first).await.unwrap());
+    assert!(!tx.update_call(&second).await.unwrap());
+    let seen = tx.call(&call.id).await.unwrap().unwrap();
+    assert_eq!(seen.call, first.call);
+    tx.commit().await.unwrap();
+    assert_eq!(
+        store.ringing_calls().await.unwrap().len(),
+        1,
+        "c still rings"
+    );
+}
+
+async fn every_state_survives(store: &Store, id: &CallId) {
+    let time_out = Verb::TimeOut {
+        reach: Reached::Nobody,
+    };
+    let hang_up = |name: &str| Verb::HangUp {
+        by: user(name),
+        endpoint: None,
+    };
+    for verb in [time_out, hang_up("b")] {
+        let mut read = store.call(id).await.unwrap().unwrap();
+        read.call.apply(verb, NOW).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        assert!(tx.update_call(&read).await.unwrap());
+        tx.commit().await.unwrap();
+        let again = store.call(id).await.unwrap().unwrap();
+        assert_eq!(again.call, read.call);
+    }
+    let ended = store.call(id).await.unwrap().unwrap().call;
+    assert!(matches!(ended.state, State::Ended(_)));
+    assert!(store.ringing_calls().await.unwrap().is_empty());
+}
+
+async fn rings(store: &Store, id: &CallId) {
+    let ring = |place, event, way, delivery| Ring {
+        event,
+        place,
+        target: user("b"),
+        device: RegistrationId::new("r1"),
+        way,
+        delivery,
+        at: NOW,
+    };
+    let pushed = |event| {
+        let way = Way::Push(Platform::Apns, "aa".into());
+        ring(0, event, way, Some((NotificationId::new("n1"), 7)))
+    };
+    let rings = [
+        pushed(RingEvent::IncomingCall),
+        pushed(RingEvent::StopRinging),
+        ring(1, RingEvent::IncomingCall, Way::Live("conn".into()), None),
+        ring(
+            2,
+            RingEvent::IncomingCall,
+            Way::None("no device".into()),
+            None,
+        ),
+    ];
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_rings(id, &rings).await.unwrap();
+    assert_eq!(tx.rings_of(id).await.unwrap(), rings);
+    tx.commit().await.unwrap();
+    assert_eq!(store.rings_of(id).await.unwrap(), rings);
+}
