@@ -2,6 +2,7 @@
 //!
 //! Start at [`call`] for what rings and [`push`] for what is sent to a phone.
 
+pub mod apns;
 pub mod call;
 pub mod device;
 pub mod event;
@@ -10,6 +11,7 @@ pub mod hub;
 pub mod id;
 pub mod identity;
 pub mod notification;
+pub mod outcome;
 pub mod push;
 pub mod resource;
 pub mod time;
