@@ -19,6 +19,31 @@ pub const REPEAT_WINDOW: Duration = Duration::from_secs(300);
 /// The longest that a notification is offered to a push service.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 
+/// How long a push that rings is worth sending: "a late ring is worse than none".
+pub const RING_LIFE: Duration = Duration::from_secs(30);
+
+/// What a sender says about the end of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Nothing.
+    Unsaid,
+    /// "Now or never": `apns-expiration: 0`, `ttl: 0s`.
+    NowOrNever,
+    /// Until then.
+    Until(Timestamp),
+}
+
+impl Life {
+    /// Until when a notification accepted at `now` is offered to its push service.
+    pub fn deadline(self, now: Timestamp, lane: Lane) -> Timestamp {
+        match (self, lane) {
+            (Self::Until(end), _) => end.min(now + LONGEST_LIFE),
+            (Self::Unsaid, Lane::Bulk) => now + LONGEST_LIFE,
+            (Self::NowOrNever, _) | (Self::Unsaid, Lane::Call) => now + RING_LIFE,
+        }
+    }
+}
+
 impl NotificationId {
     /// The id of what was accepted at `at`: the window of time, so that ids sort by it, then a digest, either
     /// random or of the request that must not be executed twice.
@@ -121,6 +146,21 @@ impl DeliveryState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notification_lives_as_long_as_its_sender_says_but_half_an_hour_at_most() {
+        let now = Timestamp::from_secs(1_795_493_896);
+        let soon = now + Duration::from_secs(5);
+        for (life, lane, deadline) in [
+            (Life::Unsaid, Lane::Bulk, now + LONGEST_LIFE),
+            (Life::Unsaid, Lane::Call, now + RING_LIFE),
+            (Life::NowOrNever, Lane::Bulk, now + RING_LIFE),
+            (Life::Until(soon), Lane::Call, soon),
+            (Life::Until(Timestamp::MAX), Lane::Bulk, now + LONGEST_LIFE),
+        ] {
+            assert_eq!(life.deadline(now, lane), deadline, "{life:?}");
+        }
+    }
 
     #[test]
     fn ids_sort_by_the_time_they_were_accepted_at() {

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
+use service::hubs::SendsConfig;
 use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
 use store::Store;
@@ -68,6 +69,7 @@ impl Server {
                 roots: own_roots(ca_pem.as_deref()),
                 ..LanesConfig::default()
             },
+            sends: SendsConfig::default(),
         };
         let app = App::start(store, clock.clone(), random, settings).await?;
         app.tasks

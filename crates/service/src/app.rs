@@ -34,6 +34,8 @@ pub struct Inner {
     pub stopping: CancellationToken,
     /// Every namespace and hub, for the data plane.
     pub(crate) hubs: hubs::Directory,
+    /// What hubs are sending.
+    pub(crate) sends: hubs::Sends,
 }
 
 impl std::ops::Deref for App {
@@ -61,6 +63,7 @@ impl App {
             &tasks,
             &stopping,
         );
+        let sends = hubs::Sends::new(&store, settings.sends.clone());
         let inner = Inner {
             store,
             clock,
@@ -70,12 +73,15 @@ impl App {
             tasks,
             stopping,
             hubs: hubs::Directory::default(),
+            sends,
         };
         let app = Self {
             inner: Arc::new(inner),
         };
         app.refresh_hubs().await?;
         app.tasks.spawn(app.clone().follow_hubs());
+        app.recover_notifications().await?;
+        app.tasks.spawn(app.clone().sweep_notifications());
         Ok(app)
     }
 

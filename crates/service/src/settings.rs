@@ -1,5 +1,6 @@
 //! What the configuration decided and the use cases need to know.
 
+use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
 
 /// Names and addresses of this server.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub dev: bool,
     /// How pushes are sent.
     pub push: LanesConfig,
+    /// How hubs accept and keep what they send.
+    pub sends: SendsConfig,
 }
 
 /// A subscription: an id and a name to show.

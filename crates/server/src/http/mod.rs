@@ -7,6 +7,7 @@ mod access;
 mod dispatch;
 mod error;
 mod health;
+mod hub_messages;
 pub mod plain;
 mod request;
 mod route;
@@ -30,10 +31,12 @@ impl Handler for Service {
 
 /// Every route of the https port. The first row that matches wins, so fixed paths stand above `{hub}`.
 pub fn table() -> Table {
-    Table::new(vec![get(
+    let mut routes = vec![get(
         "/healthz",
         Surface::Plain,
         Access::Public,
         health::healthz,
-    )])
+    )];
+    routes.extend(hub_messages::routes());
+    Table::new(routes)
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::request::Parts;
-use service::{Error, Result};
+use service::hubs::SasCaller;
+use service::{Error, Kind, Result};
 
 use super::access::Principal;
 use super::route::Params;
@@ -38,6 +39,18 @@ impl Request {
         url::form_urlencoded::parse(self.parts.uri.query()?.as_bytes())
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
+    }
+
+    /// The rule that signed the request; the route demands one.
+    pub fn sas_caller(&self) -> Result<&SasCaller> {
+        match &self.principal {
+            Principal::Hub(caller) => Ok(caller),
+            _ => Err(Error::new(
+                Kind::Unauthenticated,
+                "MissingToken",
+                "This takes a shared access signature.",
+            )),
+        }
     }
 
     /// The body as UTF-8 text.

@@ -49,6 +49,7 @@ impl TestApp {
             }],
             dev: true,
             push: service::push::LanesConfig::default(),
+            sends: service::hubs::SendsConfig::default(),
         };
         let app = App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
             .await

@@ -2,16 +2,25 @@
 //!
 //! [`control`] makes and changes them, [`rules`] their authorization rules; [`directory`] holds all of it in memory
 //! for the data plane, and [`authorize`] checks a request against it.
+//! [`direct`] accepts sends, [`deliver`] carries them out, [`telemetry`] tells what became of them, [`sweep`] forgets.
 
 mod authorize;
 mod control;
 mod credentials;
+mod deliver;
+mod direct;
 mod directory;
 mod document;
 mod rules;
+mod sweep;
+mod telemetry;
 
 pub use authorize::{SasCaller, SasRequest};
 pub use control::Written;
+pub(crate) use deliver::Sends;
+pub use deliver::SendsConfig;
+pub use direct::{DirectSend, Sent, refused};
 pub(crate) use directory::Directory;
 pub use document::{Credentials, HUBS, NAMESPACES, StoredRule};
 pub use rules::RuleKeys;
+pub use telemetry::DeliveryPage;

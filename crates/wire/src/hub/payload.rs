@@ -3,6 +3,8 @@
 //! Specification: Apple, "Generating a remote notification" (4 KB, 5 KB for VoIP); Google, "FCM v1 REST:
 //! projects.messages" (4096 bytes of keys and values). `gcm` is converted in [`super::gcm`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -16,11 +18,26 @@ const VOIP_LIMIT: usize = 5120;
 const FCM_LIMIT: usize = 4096;
 const TARGETS: [&str; 4] = ["token", "fid", "topic", "condition"];
 
+/// A payload to store and send, and what it says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// APNs: as the caller wrote it. FCM v1: without a target.
+    pub body: Bytes,
+    /// FCM: `android.priority` is HIGH.
+    pub high: bool,
+    /// FCM: `android.ttl`.
+    pub ttl: Option<Duration>,
+}
+
 impl Head {
-    /// The payload to store and send: APNs as the caller wrote it, FCM v1 without a target.
-    pub fn payload(&self, body: &Bytes) -> Result<Bytes, Refused> {
+    /// The payload in `body`.
+    pub fn payload(&self, body: &Bytes) -> Result<Payload, Refused> {
         match self.format {
-            Format::Apple => apple(body, self.is_voip()),
+            Format::Apple => Ok(Payload {
+                body: apple(body, self.is_voip())?,
+                high: false,
+                ttl: None,
+            }),
             Format::FcmV1 => fcm_v1(object(body)?),
             Format::Gcm => fcm_v1(gcm::to_v1(object(body)?)?),
         }
@@ -56,7 +73,7 @@ fn apple(body: &Bytes, voip: bool) -> Result<Bytes, Refused> {
     Ok(body.clone())
 }
 
-fn fcm_v1(mut body: Map<String, Value>) -> Result<Bytes, Refused> {
+fn fcm_v1(mut body: Map<String, Value>) -> Result<Payload, Refused> {
     if let Some(other) = body
         .keys()
         .find(|key| !matches!(key.as_str(), "message" | "validate_only"))
@@ -86,13 +103,32 @@ fn fcm_v1(mut body: Map<String, Value>) -> Result<Bytes, Refused> {
         ));
     }
     check_data("message.data", message.get("data"))?;
-    if let Some(Value::Object(android)) = message.get("android") {
-        check_data("message.android.data", android.get("data"))?;
-    }
+    let android = message.get("android").unwrap_or(&Value::Null);
+    check_data("message.android.data", android.get("data"))?;
+    let high = android["priority"]
+        .as_str()
+        .is_some_and(|priority| priority.eq_ignore_ascii_case("high"));
+    let ttl = android.get("ttl").map(duration).transpose()?;
     // "message" sorts before "validate_only", so the form begins as `with_token` expects.
-    serde_json::to_vec(&body)
+    let body = serde_json::to_vec(&body)
         .map(Bytes::from)
-        .map_err(|error| Refused::new("body", error.to_string()))
+        .map_err(|error| Refused::new("body", error.to_string()))?;
+    Ok(Payload { body, high, ttl })
+}
+
+/// "A duration in seconds with up to nine fractional digits, terminated by 's'."
+fn duration(value: &Value) -> Result<Duration, Refused> {
+    value
+        .as_str()
+        .and_then(|text| text.strip_suffix('s'))
+        .filter(|digits| {
+            digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        })
+        .and_then(|digits| digits.parse().ok())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| Refused::new("message.android.ttl", "is not a duration such as 30s"))
 }
 
 /// "map (key: string, value: string)", 4096 bytes of both.
@@ -145,7 +181,7 @@ mod tests {
     fn payload(format: Format, body: &str) -> Result<String, Refused> {
         head(format, "alert")
             .payload(&Bytes::copy_from_slice(body.as_bytes()))
-            .map(|body| String::from_utf8(body.to_vec()).unwrap())
+            .map(|payload| String::from_utf8(payload.body.to_vec()).unwrap())
     }
 
     fn refused(format: Format, body: &str) -> String {
@@ -212,6 +248,19 @@ mod tests {
         }
         let large = format!(r#"{{"message":{{"data":{{"k":"{}"}}}}}}"#, "x".repeat(4096));
         assert!(payload(Format::FcmV1, &large).unwrap_err().too_large);
+    }
+
+    #[test]
+    fn a_message_says_how_urgent_it_is_and_how_long_it_lives() {
+        let of = |body: &str| {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            head(Format::FcmV1, "")
+                .payload(&body)
+                .map(|payload| (payload.high, payload.ttl))
+        };
+        let call = r#"{"message":{"android":{"priority":"high","ttl":"3.5s"}}}"#;
+        assert_eq!(of(call), Ok((true, Some(Duration::from_millis(3500)))));
+        assert_eq!(of(r#"{"message":{"android":1}}"#), Ok((false, None)));
     }
 
     proptest! {
