@@ -1,0 +1,190 @@
+//! `/lab/devices`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::chance;
+use crate::control::{Failure, Given, Json};
+use crate::device::registry::Change;
+use crate::device::{self, Device, Environment, Kind, Platform, Token};
+use crate::lab::Shared;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDevice {
+    platform: Platform,
+    app: Option<String>,
+    kind: Option<Kind>,
+    environment: Option<Environment>,
+    name: Option<String>,
+    project: Option<String>,
+}
+
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    Given(new): Given<NewDevice>,
+) -> Result<Response, Failure> {
+    check_text("app", new.app.as_deref())?;
+    check_text("name", new.name.as_deref())?;
+    check_text("project", new.project.as_deref())?;
+    let account = shared.credentials.account();
+    let apns = new.platform == Platform::Apns;
+    let device = Device {
+        id: chance::uuid(),
+        platform: new.platform,
+        app: new.app.unwrap_or_else(|| "com.example.app".to_owned()),
+        kind: apns.then(|| new.kind.unwrap_or(Kind::Alert)),
+        environment: apns.then(|| new.environment.unwrap_or(Environment::Production)),
+        project: (new.platform == Platform::Fcm)
+            .then(|| new.project.unwrap_or_else(|| account.project_id.clone())),
+        name: new.name,
+        token: token(new.platform)?,
+        state: device::State::Registered,
+        online: true,
+    };
+    match shared.devices.add(device.clone()) {
+        true => Ok((StatusCode::CREATED, Json(device)).into_response()),
+        false => Err(Failure::full("there are too many devices; delete some")),
+    }
+}
+
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
+    Json(json!({ "devices": shared.devices.list() })).into_response()
+}
+
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<Json<Device>, Failure> {
+    shared.devices.device(&id).map(Json).ok_or_else(unknown)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct DeviceChange {
+    state: Option<device::State>,
+    online: Option<bool>,
+    name: Option<String>,
+    reported_after_seconds: Option<u32>,
+}
+
+pub(super) async fn change(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Given(given): Given<DeviceChange>,
+) -> Result<Json<Device>, Failure> {
+    check_text("name", given.name.as_deref())?;
+    let change = Change {
+        state: given.state,
+        online: given.online,
+        name: given.name,
+        reported_after_seconds: given.reported_after_seconds.unwrap_or(0).into(),
+    };
+    shared
+        .devices
+        .change(&id, change, shared.clock.now())
+        .map(Json)
+        .ok_or_else(unknown)
+}
+
+pub(super) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    match shared.devices.remove(&id, shared.clock.now()) {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(unknown()),
+    }
+}
+
+pub(super) async fn notifications(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let poll = Poll::parse(query.as_deref().unwrap_or_default())?;
+    let deadline = tokio::time::Instant::now() + poll.wait;
+    loop {
+        let changed = shared.devices.changed(&id).ok_or_else(unknown)?;
+        let mut next = std::pin::pin!(changed.notified());
+        next.as_mut().enable();
+        // Looked at only once the next line would be heard of, so that none falls in between.
+        let lines = shared.devices.log(&id, poll.after).ok_or_else(unknown)?;
+        if !lines.is_empty() || tokio::time::timeout_at(deadline, next).await.is_err() {
+            return Ok(Json(json!({ "notifications": lines })).into_response());
+        }
+    }
+}
+
+/// `after` and `wait` of a long poll.
+pub(super) struct Poll {
+    pub(super) after: u64,
+    pub(super) wait: Duration,
+}
+
+impl Poll {
+    pub(super) fn parse(query: &str) -> Result<Self, Failure> {
+        let mut poll = Self {
+            after: 0,
+            wait: Duration::ZERO,
+        };
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let wrong =
+                || Failure::bad_request(format!("{name} must be a number that is not negative"));
+            match &*name {
+                "after" => poll.after = value.parse().map_err(|_| wrong())?,
+                "wait" => {
+                    let seconds: f64 = value.parse().map_err(|_| wrong())?;
+                    let seconds = if seconds >= 0.0 {
+                        seconds.min(LONGEST_WAIT)
+                    } else {
+                        return Err(wrong());
+                    };
+                    poll.wait = Duration::from_secs_f64(seconds);
+                }
+                _ => {
+                    return Err(Failure::bad_request(format!(
+                        "{name} is not known; there are after and wait"
+                    )));
+                }
+            }
+        }
+        Ok(poll)
+    }
+}
+
+fn token(platform: Platform) -> Result<Token, Failure> {
+    match platform {
+        Platform::Apns => Ok(Token::Text(chance::hex::<32>())),
+        Platform::Fcm => {
+            let id = format!("c{}", &chance::base64url::<16>()[1..]);
+            Ok(Token::Text(format!(
+                "{id}:APA91b{}",
+                chance::base64url::<100>()
+            )))
+        }
+        Platform::Webpush => Err(Failure::bad_request("webpush devices are not there yet")),
+    }
+}
+
+fn check_text(field: &str, text: Option<&str>) -> Result<(), Failure> {
+    match text {
+        Some(text) if text.is_empty() || text.len() > 200 => Err(Failure::bad_request(format!(
+            "{field} must have 1 to 200 bytes"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn unknown() -> Failure {
+    Failure::not_found("there is no such device")
+}
+
+/// Seconds a poll may wait.
+const LONGEST_WAIT: f64 = 60.0;
