@@ -4,5 +4,6 @@
 
 mod health;
 mod hub_access;
+mod hub_messages;
 mod process;
 mod support;

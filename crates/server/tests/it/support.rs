@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub struct TestApp {
     pub app: App,
     service: carillon::http::Service,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// An answer with its whole body.
@@ -36,7 +36,17 @@ pub const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 impl TestApp {
     /// Starts on an empty SQLite database.
     pub async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), NOW).await
+    }
+
+    /// Starts again on the same database, with the time that the clock shows now.
+    pub async fn restart(self) -> Self {
+        let now = self.app.clock.now();
+        self.app.stop().await;
+        Self::start_in(self.dir, now).await
+    }
+
+    async fn start_in(dir: TempDir, now: Timestamp) -> Self {
         let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
         let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
         let settings = Settings {
@@ -51,15 +61,11 @@ impl TestApp {
             push: service::push::LanesConfig::default(),
             sends: service::hubs::SendsConfig::default(),
         };
-        let app = App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
+        let app = App::start(store, Clock::manual(now), Random::seeded(1), settings)
             .await
             .unwrap();
         let service = carillon::http::Service::new(app.clone(), carillon::http::table());
-        Self {
-            app,
-            service,
-            _dir: dir,
-        }
+        Self { app, service, dir }
     }
 
     /// Sends a request with these headers.
