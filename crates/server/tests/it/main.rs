@@ -3,7 +3,10 @@
 //! One file a journey or a surface; [`support`] is their vocabulary.
 
 mod health;
+mod hub;
 mod hub_access;
 mod hub_messages;
+mod hub_sends;
+mod phones;
 mod process;
 mod support;

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use domain::time::Timestamp;
 use http_body_util::BodyExt;
+use rustls_pki_types::CertificateDer;
 use service::{App, Clock, Random, Settings};
 use store::Store;
 use store::seal::Seal;
@@ -36,17 +37,23 @@ pub const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 impl TestApp {
     /// Starts on an empty SQLite database.
     pub async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), NOW).await
+        Self::start_trusting(Clock::manual(NOW), Vec::new()).await
     }
 
-    /// Starts again on the same database, with the time that the clock shows now.
+    /// Starts with this clock, and believes these certificates: the lab's.
+    pub async fn start_trusting(clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), clock, roots).await
+    }
+
+    /// Stops, and starts again on the same database with the same clock.
     pub async fn restart(self) -> Self {
-        let now = self.app.clock.now();
+        let clock = self.app.clock.clone();
+        let roots = self.app.settings.push.roots.clone();
         self.app.stop().await;
-        Self::start_in(self.dir, now).await
+        Self::start_in(self.dir, clock, roots).await
     }
 
-    async fn start_in(dir: TempDir, now: Timestamp) -> Self {
+    async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
         let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
         let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
         let settings = Settings {
@@ -58,10 +65,13 @@ impl TestApp {
                 name: "Carillon".into(),
             }],
             dev: true,
-            push: service::push::LanesConfig::default(),
+            push: service::push::LanesConfig {
+                roots,
+                ..service::push::LanesConfig::default()
+            },
             sends: service::hubs::SendsConfig::default(),
         };
-        let app = App::start(store, Clock::manual(now), Random::seeded(1), settings)
+        let app = App::start(store, clock, Random::seeded(1), settings)
             .await
             .unwrap();
         let service = carillon::http::Service::new(app.clone(), carillon::http::table());
