@@ -1,6 +1,5 @@
 //! Namespaces and hubs as ARM resources: made, changed, deleted.
 
-use domain::hub::Right;
 use domain::resource::{Actor, Resource, Touch};
 use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
@@ -8,7 +7,7 @@ use wire::arm::lenient_json::property;
 use wire::hub::credential::{self, Change, Invalid};
 
 use super::credentials::Usable;
-use super::document::{Credentials, NAMESPACES, Secrets};
+use super::document::{Credentials, NAMESPACES, Secrets, StoredRule};
 use super::rules::ALL_RIGHTS;
 use crate::{App, Error, Kind, Result};
 
@@ -42,16 +41,13 @@ impl App {
             return Err(Error::new(Kind::Conflict, "NamespaceUnavailable", message).at("name"));
         }
         let root = [self.new_rule("RootManageSharedAccessKey", &ALL_RIGHTS)];
-        self.put(id, actor, &root, |resource| {
+        self.put(id, actor, &root, |document| {
+            let resource = &mut document.resource;
             require_location(body, resource)?;
             copy(body, &mut resource.body, &["location", "tags", "sku"])?;
-            resource
-                .body
-                .entry("sku")
-                .or_insert_with(|| json!({ "name": "Free" }));
-            check_sku(&resource.body)?;
-            copy_properties(body, resource, NAMESPACE_PROPERTIES)?;
-            namespace_credentials(body)
+            let sku = resource.body.entry("sku");
+            sku.or_insert_with(|| json!({ "name": "Free" }));
+            document.set_namespace_properties(body)
         })
         .await
     }
@@ -63,11 +59,9 @@ impl App {
         body: &Map<String, Value>,
         actor: &Actor,
     ) -> Result<Resource> {
-        self.patch(id, actor, |resource| {
-            copy(body, &mut resource.body, &["tags", "sku"])?;
-            check_sku(&resource.body)?;
-            copy_properties(body, resource, NAMESPACE_PROPERTIES)?;
-            namespace_credentials(body)
+        self.patch(id, actor, |document| {
+            copy(body, &mut document.resource.body, &["tags", "sku"])?;
+            document.set_namespace_properties(body)
         })
         .await
     }
@@ -82,19 +76,15 @@ impl App {
     ) -> Result<Written> {
         check_hub_name(id.name())?;
         let namespace = self.hub_namespace(id).await?;
-        let rules = [
-            self.new_rule("DefaultListenSharedAccessSignature", &[Right::Listen]),
-            self.new_rule("DefaultFullSharedAccessSignature", &ALL_RIGHTS),
-        ];
-        self.put(id, actor, &rules, |resource| {
+        let rules = self.default_rules();
+        self.put(id, actor, &rules, |document| {
+            let resource = &mut document.resource;
             copy(body, &mut resource.body, &["location", "tags", "sku"])?;
             if let Some(location) = namespace.body.get("location") {
-                resource
-                    .body
-                    .entry("location")
-                    .or_insert_with(|| location.clone());
+                let own = resource.body.entry("location");
+                own.or_insert_with(|| location.clone());
             }
-            hub_properties(body, resource)
+            document.set_hub_properties(body)
         })
         .await
     }
@@ -106,9 +96,9 @@ impl App {
         body: &Map<String, Value>,
         actor: &Actor,
     ) -> Result<Resource> {
-        self.patch(id, actor, |resource| {
-            copy(body, &mut resource.body, &["tags", "sku"])?;
-            hub_properties(body, resource)
+        self.patch(id, actor, |document| {
+            copy(body, &mut document.resource.body, &["tags", "sku"])?;
+            document.set_hub_properties(body)
         })
         .await
     }
@@ -172,10 +162,9 @@ impl App {
         &self,
         id: &ResourceId,
         actor: &Actor,
-        change: impl Fn(&mut Resource) -> Result<Vec<Change>>,
+        change: impl Fn(&mut Document) -> Result<()>,
     ) -> Result<Resource> {
-        self.edit(id, actor, |_, document| document.apply(&change))
-            .await?;
+        self.edit(id, actor, |_, document| change(document)).await?;
         self.hub_resource(id).await
     }
 
@@ -183,8 +172,8 @@ impl App {
         &self,
         id: &ResourceId,
         actor: &Actor,
-        rules: &[super::document::StoredRule],
-        change: impl Fn(&mut Resource) -> Result<Vec<Change>>,
+        rules: &[StoredRule],
+        change: impl Fn(&mut Document) -> Result<()>,
     ) -> Result<Written> {
         let touch = Touch {
             at: self.clock.now(),
@@ -206,7 +195,7 @@ impl App {
         };
         let exists = self.store.resource(id).await?.is_some();
         if !exists {
-            document.apply(&change)?;
+            change(&mut document)?;
             document.secrets.put_into(&mut document.resource)?;
             let mut tx = self.store.begin().await?;
             let created = tx.insert_resource(&document.resource).await?;
@@ -254,36 +243,46 @@ impl Document {
         Ok(Self { resource, secrets })
     }
 
-    /// Runs `change` on the resource and takes the credentials it answers, if they are of use.
-    fn apply(&mut self, change: impl Fn(&mut Resource) -> Result<Vec<Change>>) -> Result<()> {
+    fn set_namespace_properties(&mut self, body: &Map<String, Value>) -> Result<()> {
+        check_sku(&self.resource.body)?;
+        let Some(properties) = object(body, "properties")? else {
+            return Ok(());
+        };
+        copy(
+            properties,
+            self.resource.properties_mut(),
+            NAMESPACE_PROPERTIES,
+        )?;
+        match object(properties, "pnsCredentials")? {
+            Some(credentials) => self.set_credentials(credentials, "properties.pnsCredentials"),
+            None => Ok(()),
+        }
+    }
+
+    fn set_hub_properties(&mut self, body: &Map<String, Value>) -> Result<()> {
+        let Some(properties) = object(body, "properties")? else {
+            return Ok(());
+        };
+        copy(properties, self.resource.properties_mut(), HUB_PROPERTIES)?;
+        self.set_credentials(properties, "properties")
+    }
+
+    /// Takes the credentials in `from`, if all that are then there are of use.
+    fn set_credentials(&mut self, from: &Map<String, Value>, at: &str) -> Result<()> {
+        let invalid = |invalid: Invalid| {
+            let field = format!("{at}.{}", invalid.field);
+            let message = format!("{field} {}", invalid.problem);
+            Error::invalid("InvalidPnsCredential", message).at(field)
+        };
         let credentials = &mut self.secrets.credentials;
-        for change in change(&mut self.resource)? {
+        for change in credential::read(from).map_err(invalid)? {
             match change {
                 Change::Set(kind, fields) => credentials.insert(kind.name.to_owned(), fields),
                 Change::Remove(kind) => credentials.remove(kind.name),
             };
         }
-        Usable::of(credentials)
-            .map(drop)
-            .map_err(invalid_credential)
+        Usable::of(credentials).map(drop).map_err(invalid)
     }
-}
-
-fn hub_properties(body: &Map<String, Value>, resource: &mut Resource) -> Result<Vec<Change>> {
-    copy_properties(body, resource, HUB_PROPERTIES)?;
-    let properties = property(body, "properties").and_then(Value::as_object);
-    properties.map_or(Ok(Vec::new()), |properties| {
-        credential::read(properties, "properties").map_err(invalid_credential)
-    })
-}
-
-/// A namespace has its credentials one level deeper: `properties.pnsCredentials`.
-fn namespace_credentials(body: &Map<String, Value>) -> Result<Vec<Change>> {
-    let properties = property(body, "properties").and_then(Value::as_object);
-    let credentials = properties.and_then(|inner| property(inner, "pnsCredentials")?.as_object());
-    credentials.map_or(Ok(Vec::new()), |credentials| {
-        credential::read(credentials, "properties.pnsCredentials").map_err(invalid_credential)
-    })
 }
 
 /// Copies top-level properties under their canonical names; `null` removes.
@@ -306,17 +305,14 @@ fn copy(from: &Map<String, Value>, to: &mut Map<String, Value>, names: &[&str]) 
     Ok(())
 }
 
-fn copy_properties(
-    body: &Map<String, Value>,
-    resource: &mut Resource,
-    names: &[&str],
-) -> Result<()> {
-    match property(body, "properties") {
-        Some(Value::Object(properties)) => copy(properties, resource.properties_mut(), names),
-        None | Some(Value::Null) => Ok(()),
+/// The property `name`, which must be an object if it is there.
+fn object<'b>(body: &'b Map<String, Value>, name: &str) -> Result<Option<&'b Map<String, Value>>> {
+    match property(body, name) {
+        Some(Value::Object(object)) => Ok(Some(object)),
+        None | Some(Value::Null) => Ok(None),
         Some(_) => {
-            let message = "The property 'properties' must be an object.";
-            Err(Error::invalid("InvalidRequestContent", message).at("properties"))
+            let message = format!("The property '{name}' must be an object.");
+            Err(Error::invalid("InvalidRequestContent", message).at(name))
         }
     }
 }
@@ -373,10 +369,6 @@ fn check_hub_name(name: &str) -> Result<()> {
     })
 }
 
-fn invalid_credential(invalid: Invalid) -> Error {
-    Error::invalid("InvalidPnsCredential", invalid.to_string()).at(invalid.field)
-}
-
 fn not_found(id: &ResourceId) -> Error {
     let namespace = id.is_type(NAMESPACES);
     let names = id.names().join("/");
@@ -399,7 +391,7 @@ const NAMESPACE_PROPERTIES: &[&str] = &[
     "networkAcls",
     "publicNetworkAccess",
 ];
-const HUB_PROPERTIES: &[&str] = &["registrationTtl"];
+const HUB_PROPERTIES: &[&str] = &["registrationTtl", "userMetadata"];
 const SKUS: [&str; 3] = ["Free", "Basic", "Standard"];
 /// How often a change is tried again when another was quicker.
 const ATTEMPTS: usize = 8;

@@ -144,10 +144,145 @@ fn is_https(url: &str) -> bool {
 
 fn invalid(kind: &str, field: &str, problem: &str) -> Invalid {
     Invalid {
-        field: format!("properties.{kind}.properties.{field}"),
+        field: format!("{kind}.properties.{field}"),
         problem: problem.to_owned(),
     }
 }
 
 const FCM_ENDPOINT: &str = "https://fcm.googleapis.com";
 const FCM_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P8: &str = include_str!("../../../../fixtures/push/apns-key.p8");
+    const RSA: &str = include_str!("../../../../fixtures/push/fcm-key.pem");
+
+    fn credentials(kind: &str, fields: &[(&str, &str)]) -> Credentials {
+        let fields = fields
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        [(kind.to_owned(), fields.collect())].into()
+    }
+
+    fn apns_fields<'a>(token: &'a str, endpoint: &'a str) -> [(&'static str, &'a str); 5] {
+        [
+            ("endpoint", endpoint),
+            ("keyId", "ABC123DEFG"),
+            ("appId", "DEF123GHIJ"),
+            ("appName", "com.example.app"),
+            ("token", token),
+        ]
+    }
+
+    fn problem(kind: &str, fields: &[(&str, &str)]) -> String {
+        let Err(invalid) = Usable::of(&credentials(kind, fields)) else {
+            panic!("{fields:?} is accepted");
+        };
+        let prefix = format!("{kind}.properties.");
+        invalid.to_string().replace(&prefix, "")
+    }
+
+    #[test]
+    fn an_apns_token_is_taken_with_and_without_armour() {
+        let body: String = P8.lines().filter(|line| !line.starts_with('-')).collect();
+        let escaped = P8.replace('\n', "\\n");
+        for token in [P8, &body, &escaped] {
+            let fields = apns_fields(token, "https://api.push.apple.com:443/3/device");
+            let usable = Usable::of(&credentials(APNS.name, &fields)).unwrap();
+            let Some(Credential::Apns(apns)) = usable.apns.as_deref() else {
+                panic!("no credential");
+            };
+            assert_eq!(apns.endpoint, "https://api.push.apple.com");
+            assert_eq!(
+                (apns.key_id.as_str(), apns.team_id.as_str()),
+                ("ABC123DEFG", "DEF123GHIJ")
+            );
+            assert!(!usable.apns_certificate && usable.fcm.is_none());
+        }
+    }
+
+    #[test]
+    fn an_apns_certificate_is_kept_but_not_used() {
+        let fields = [
+            ("endpoint", "gateway.push.apple.com"),
+            ("apnsCertificate", "MIIK"),
+        ];
+        let usable = Usable::of(&credentials(APNS.name, &fields)).unwrap();
+        assert!(usable.apns_certificate && usable.apns.is_none());
+        let both = [fields[0], fields[1], ("token", P8)];
+        assert_eq!(
+            problem(APNS.name, &both),
+            "token cannot stand beside apnsCertificate."
+        );
+    }
+
+    #[test]
+    fn an_apns_credential_that_cannot_work_is_refused_by_its_field() {
+        let device = "https://localhost:9443/3/device";
+        let with = |index: usize, field| {
+            let mut fields = apns_fields(P8, device);
+            fields[index] = field;
+            problem(APNS.name, &fields)
+        };
+        assert!(
+            with(0, ("endpoint", "http://localhost/")).starts_with("endpoint must be an https URL")
+        );
+        assert!(with(0, ("endpoint", "https://a/b")).starts_with("endpoint must be"));
+        assert!(with(0, ("endpoint", "https://u:p@a/")).starts_with("endpoint must be"));
+        assert_eq!(
+            with(1, ("keyId", "short")),
+            "keyId must be 10 letters and digits."
+        );
+        assert_eq!(
+            with(2, ("keyId", "ABC123DEFG")),
+            "appId is required in token mode."
+        );
+        assert!(with(4, ("token", "bm8ga2V5")).starts_with("token must be the PKCS#8 P-256"));
+        assert!(with(4, ("token", RSA)).starts_with("token must be the PKCS#8 P-256"));
+    }
+
+    #[test]
+    fn a_service_account_may_point_elsewhere() {
+        let google = [
+            ("clientEmail", "a@b"),
+            ("privateKey", RSA),
+            ("projectId", "p-1"),
+        ];
+        let fcm = |fields: &[(&str, &str)]| {
+            let usable = Usable::of(&credentials(FCM_V1.name, fields)).unwrap();
+            match usable.fcm.as_deref() {
+                Some(Credential::Fcm(fcm)) => (fcm.endpoint.clone(), fcm.token_uri.clone()),
+                _ => panic!("no credential"),
+            }
+        };
+        assert_eq!(
+            fcm(&google),
+            (FCM_ENDPOINT.to_owned(), FCM_TOKEN_URI.to_owned())
+        );
+        let lab = (
+            "https://localhost:9444".to_owned(),
+            "https://localhost:9444/token".to_owned(),
+        );
+        let there = [("endpoint", lab.0.as_str()), ("tokenUri", lab.1.as_str())];
+        assert_eq!(fcm(&[google.as_slice(), &there].concat()), lab);
+        let with = |field| problem(FCM_V1.name, &[google.as_slice(), &[field]].concat());
+        assert_eq!(
+            with(("projectId", "../x")),
+            "projectId must be a project id or number."
+        );
+        assert_eq!(
+            with(("privateKey", P8)),
+            "privateKey must be a PKCS#8 RSA private key."
+        );
+        assert_eq!(
+            with(("endpoint", "https://a/v1")),
+            "endpoint must be an https URL without a path."
+        );
+        assert_eq!(
+            with(("tokenUri", "token")),
+            "tokenUri must be an https URL."
+        );
+    }
+}

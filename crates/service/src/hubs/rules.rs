@@ -114,6 +114,14 @@ impl App {
         Ok(self.with_connection_strings(rule))
     }
 
+    /// What every new hub has.
+    pub(super) fn default_rules(&self) -> [StoredRule; 2] {
+        [
+            self.new_rule("DefaultListenSharedAccessSignature", &[Right::Listen]),
+            self.new_rule("DefaultFullSharedAccessSignature", &ALL_RIGHTS),
+        ]
+    }
+
     /// A rule with fresh keys.
     pub(super) fn new_rule(&self, name: &str, rights: &[Right]) -> StoredRule {
         let now = self.clock.now();

@@ -45,7 +45,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct Invalid {
-    /// The path of the field, e.g. `properties.apnsCredential.properties.keyId`.
+    /// The path of the field below what was read, e.g. `apnsCredential.properties.keyId`.
     pub field: String,
     /// What is wrong with it.
     pub problem: String,
@@ -148,15 +148,15 @@ const fn optional(name: &'static str) -> Field {
     }
 }
 
-/// What `properties` says about credentials. `at` is its own path, for messages.
-pub fn read(properties: &Map<String, Value>, at: &str) -> Result<Vec<Change>, Invalid> {
+/// What `properties` says about credentials.
+pub fn read(properties: &Map<String, Value>) -> Result<Vec<Change>, Invalid> {
     let mut changes = Vec::new();
     for kind in KINDS {
         match property(properties, kind.name) {
             None => {}
             Some(Value::Null) => changes.push(Change::Remove(kind)),
             Some(value) => {
-                let fields = kind.read(value, &format!("{at}.{}", kind.name))?;
+                let fields = kind.read(value)?;
                 changes.push(Change::Set(kind, fields));
             }
         }
@@ -174,9 +174,9 @@ pub fn to_json(credentials: &BTreeMap<String, Fields>) -> Map<String, Value> {
 }
 
 impl Kind {
-    fn read(&self, value: &Value, at: &str) -> Result<Fields, Invalid> {
+    fn read(&self, value: &Value) -> Result<Fields, Invalid> {
         let invalid = |field: &str, problem: &str| Invalid {
-            field: format!("{at}{field}"),
+            field: format!("{}{field}", self.name),
             problem: problem.to_owned(),
         };
         let properties = value
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn read_json(value: &Value) -> Result<Vec<Change>, Invalid> {
-        read(value.as_object().unwrap(), "properties")
+        read(value.as_object().unwrap())
     }
 
     #[test]
@@ -241,19 +241,19 @@ mod tests {
         for (body, text) in [
             (
                 json!({"apnsCredential": 1}),
-                "properties.apnsCredential must be an object with an object 'properties'.",
+                "apnsCredential must be an object with an object 'properties'.",
             ),
             (
                 json!({"apnsCredential": {"properties": {}}}),
-                "properties.apnsCredential.properties.endpoint is required.",
+                "apnsCredential.properties.endpoint is required.",
             ),
             (
                 json!({"apnsCredential": {"properties": {"endpoint": "e", "keyId": 7}}}),
-                "properties.apnsCredential.properties.keyId must be a string.",
+                "apnsCredential.properties.keyId must be a string.",
             ),
             (
                 json!({"gcmCredential": {"properties": {"googleApiKey": " "}}}),
-                "properties.gcmCredential.properties.googleApiKey is required.",
+                "gcmCredential.properties.googleApiKey is required.",
             ),
         ] {
             assert_eq!(read_json(&body).unwrap_err().to_string(), text);

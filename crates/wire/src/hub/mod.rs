@@ -2,6 +2,8 @@
 
 pub mod batch;
 pub mod credential;
+pub mod element;
+pub mod entity;
 pub mod error;
 pub mod expiry;
 mod gcm;
