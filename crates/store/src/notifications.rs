@@ -23,7 +23,7 @@ mod row;
 
 use row::{
     DeliveryRow, NewRow, NotificationRow, TargetRow, hub_columns, lane_column, number,
-    outcome_columns,
+    outcome_columns, said,
 };
 
 /// A notification to be accepted, and what it may be a repeat of.
@@ -160,8 +160,8 @@ impl Tx {
                         .bind(outcome)
                         .bind(detail)
                         .bind(i64::from(attempted.status))
-                        .bind(attempted.reason.as_deref())
-                        .bind(attempted.provider_id.as_deref())
+                        .bind(said(&attempted.reason))
+                        .bind(said(&attempted.provider_id))
                         .bind(i64::from(attempted.attempts))
                         .bind(attempted.written_at.map(Timestamp::micros))
                         .bind(attempted.ended_at.micros());

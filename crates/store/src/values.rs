@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Lengths of a chunk, longest first; the last must be 1.
-const LENGTHS: [usize; 4] = [128, 32, 8, 1];
+const LENGTHS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
 /// Cuts `rows` into chunks whose lengths are all in [`LENGTHS`].
 pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {

@@ -199,6 +199,12 @@ fn parse_outcome(outcome: &str, detail: Option<i64>) -> Option<Outcome> {
     })
 }
 
+/// What somebody else's server said. PostgreSQL has no text with a NUL in it, and an answer must not be able to keep
+/// a delivery from being settled.
+pub(super) fn said(text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| text.replace('\0', "\u{fffd}"))
+}
+
 pub(super) fn number<N: TryFrom<i64>>(
     table: &'static str,
     key: &str,

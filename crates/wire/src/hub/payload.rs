@@ -3,9 +3,11 @@
 //! Specification: Apple, "Generating a remote notification" (4 KB, 5 KB for VoIP); Google, "FCM v1 REST:
 //! projects.messages" (4096 bytes of keys and values). `gcm` is converted in [`super::gcm`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::gcm;
@@ -32,6 +34,9 @@ pub struct Payload {
 impl Head {
     /// The payload in `body`.
     pub fn payload(&self, body: &Bytes) -> Result<Payload, Refused> {
+        if body.is_empty() {
+            return Err(Refused::new("body", "is empty"));
+        }
         match self.format {
             Format::Apple => Ok(Payload {
                 body: apple(body, self.is_voip())?,
@@ -69,7 +74,9 @@ fn apple(body: &Bytes, voip: bool) -> Result<Bytes, Refused> {
         let problem = format!("is {} bytes; APNs takes {limit}", body.len());
         return Err(Refused::too_large("body", problem));
     }
-    object(body)?;
+    // Checked and passed on: nothing of it is kept.
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body)
+        .map_err(|error| not_json(&error))?;
     Ok(body.clone())
 }
 
@@ -153,17 +160,15 @@ fn check_data(field: &str, data: Option<&Value>) -> Result<(), Refused> {
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
-    if body.is_empty() {
-        return Err(Refused::new("body", "is empty"));
-    }
-    serde_json::from_slice(body)
-        .map_err(|error| Refused::new("body", format!("is not a JSON object: {error}")))
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> Refused {
+    Refused::new("body", format!("is not a JSON object: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -195,6 +200,15 @@ mod tests {
         assert!(refused(Format::Apple, "").contains("body: is empty"));
         assert!(refused(Format::Apple, "[]").contains("not a JSON object"));
         assert!(refused(Format::Apple, "{\"aps\":").contains("line 1 column 7"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_refused_for_each_format() {
+        for format in [Format::Apple, Format::FcmV1, Format::Gcm] {
+            let body = Bytes::from_static(b"{\"data\":{\"k\":\"\xff\"}}");
+            let refused = head(format, "alert").payload(&body).unwrap_err();
+            assert_eq!(refused.field, "body");
+        }
     }
 
     #[test]
