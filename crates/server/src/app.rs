@@ -1,12 +1,13 @@
 //! The composition root: from a configuration to a running server, and back.
 
+pub mod device_lab;
+mod lab_server;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
@@ -15,6 +16,8 @@ use store::Store;
 use store::seal::{KEY_LEN, Seal};
 use url::Url;
 
+use self::device_lab::DeviceLab;
+pub use self::lab_server::LabServer;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::environment::{Control, Environment};
@@ -38,6 +41,7 @@ pub struct Server {
     app: App,
     https: Listener,
     http: Listener,
+    lab: Option<DeviceLab>,
     dir: DataDir,
     /// How to reach it.
     pub environment: Environment,
@@ -46,67 +50,60 @@ pub struct Server {
 impl Server {
     /// Starts everything; returns once the server can be reached.
     pub async fn start(config: &Config, mode: Mode, metrics: PrometheusHandle) -> Result<Self> {
-        let (clock, random) = (Clock::System, Random::System);
+        let clock = Clock::System;
         let dir = DataDir::take(&config.data_dir)?;
         let https = Port::bind("--listen", config.listen).await?;
         let http = Port::bind("--http", config.http).await?;
-        let base_url = base_url(config, https.address);
-        let hosts = hosts(config, &base_url);
+        let names = Names::new(config, https.address, http.address);
 
-        let (source, ca_pem) = certificates(config, &dir, &hosts, &clock)?;
+        let lab_on = mode == Mode::Dev || config.lab.enabled;
+        let authority = authority(config, &dir, &names.hosts, lab_on, &clock)?;
+        let source = match (&config.tls, &authority) {
+            (None, Some(authority)) => Source::Authority(
+                authority.clone(),
+                authority::Port::Server,
+                names.hosts.clone(),
+            ),
+            (Some(files), _) => Source::Files(files.clone()),
+            (None, None) => {
+                return Err(Failure::failed(
+                    "there is no certificate for the https port",
+                ));
+            }
+        };
         let current = Current::new(source.certificate(clock.now())?);
         let tls = tls::server_config(current.clone())?;
-
-        let store = open_store(config, &dir, &random).await?;
-        let tenant_id = tenant(config, &store, &random).await?;
-        let settings = Settings {
-            base_url: base_url.clone(),
-            hosts,
-            tenant_id: tenant_id.clone(),
-            subscriptions: subscriptions(config),
-            dev: mode == Mode::Dev,
-            push: LanesConfig {
-                roots: own_roots(ca_pem.as_deref()),
-                ..LanesConfig::default()
-            },
-            sends: SendsConfig::default(),
+        let lab = match &authority {
+            Some(authority) if lab_on => {
+                let addresses = config.lab.addresses(config.listen.port() == 0);
+                Some(DeviceLab::start(dir.path(), addresses, authority, &clock).await?)
+            }
+            _ => None,
         };
-        let app = App::start(store, clock.clone(), random, settings).await?;
+
+        let app = start_app(config, mode, &dir, &names, authority.as_deref()).await?;
         app.tasks
             .spawn(source.renew(current, clock, app.stopping.clone()));
-
-        let environment = Environment {
-            pid: std::process::id(),
-            base_url: Some(base_url.clone()),
-            http_url: http_url(http.address),
-            ca_file: dir.file("ca.pem"),
-            control: Some(Control {
-                subscription_id: app.settings.subscriptions[0].id.clone(),
-                tenant_id,
-                resource_group: None,
-                client_id: None,
-                client_secret: None,
-            }),
-            communication: None,
-            hub: None,
-            lab: None,
-        };
+        let environment = environment(&app, mode, &names, &dir, lab.as_ref()).await?;
         let service = http::Service::new(app.clone(), http::table())
             .body_timeout(config.limits.body_timeout());
         let plain = Plain::from(plain::Inner {
             server: Some(plain::Server {
                 app: app.clone(),
                 service: service.clone(),
-                base_url,
+                base_url: names.base_url,
             }),
-            ca_pem,
-            lab: None,
+            ca_pem: authority
+                .filter(|_| config.tls.is_none())
+                .map(|authority| authority.pem.clone()),
+            lab: lab.as_ref().map(DeviceLab::control),
             metrics,
         });
         let server = Self {
             https: Listener::start(https, Some(tls), &config.limits, service),
             http: Listener::start(http, None, &config.limits, plain),
             app,
+            lab,
             dir,
             environment,
         };
@@ -114,15 +111,109 @@ impl Server {
         Ok(server)
     }
 
-    /// Stops gracefully: no new requests, those under way end, then the background tasks and the store.
+    /// Stops gracefully: no new requests, those under way end, then the background tasks and the store, then the lab.
     pub async fn stop(self) {
         Environment::remove(self.dir.path());
         tokio::join!(self.https.stop(), self.http.stop());
         self.app.stop().await;
+        if let Some(lab) = self.lab {
+            lab.stop().await;
+        }
     }
 }
 
-/// The public https address without a trailing slash.
+/// What the server is called.
+struct Names {
+    /// The public https address without a trailing slash.
+    base_url: String,
+    /// The plain-http address.
+    http_url: String,
+    /// Every host name, lower-case, without ports.
+    hosts: Vec<String>,
+}
+
+impl Names {
+    fn new(config: &Config, https: SocketAddr, http: SocketAddr) -> Self {
+        let base_url = base_url(config, https);
+        Self {
+            hosts: hosts(config, &base_url),
+            http_url: http_url(http),
+            base_url,
+        }
+    }
+}
+
+/// The own authority, where one is needed: for the https port, or for the lab's ports.
+fn authority(
+    config: &Config,
+    dir: &DataDir,
+    hosts: &[String],
+    lab_on: bool,
+    clock: &Clock,
+) -> Result<Option<Arc<Authority>>> {
+    if config.tls.is_some() && !lab_on {
+        return Ok(None);
+    }
+    let authority = Authority::open(dir, hosts, clock.now())?;
+    tls::bundle::write(dir, &authority.pem)?;
+    Ok(Some(Arc::new(authority)))
+}
+
+async fn start_app(
+    config: &Config,
+    mode: Mode,
+    dir: &DataDir,
+    names: &Names,
+    authority: Option<&Authority>,
+) -> Result<App> {
+    let random = Random::System;
+    let store = open_store(config, dir, &random).await?;
+    let settings = Settings {
+        base_url: names.base_url.clone(),
+        hosts: names.hosts.clone(),
+        tenant_id: tenant(config, &store, &random).await?,
+        subscriptions: subscriptions(config),
+        dev: mode == Mode::Dev,
+        push: LanesConfig {
+            // So that the lab is believed.
+            roots: authority
+                .map(|authority| authority.certificate.clone())
+                .into_iter()
+                .collect(),
+            ..LanesConfig::default()
+        },
+        sends: SendsConfig::default(),
+    };
+    Ok(App::start(store, Clock::System, random, settings).await?)
+}
+
+/// How to reach the server; what `carillon dev` needs is made on the way.
+async fn environment(
+    app: &App,
+    _mode: Mode,
+    names: &Names,
+    dir: &DataDir,
+    lab: Option<&DeviceLab>,
+) -> Result<Environment> {
+    Ok(Environment {
+        pid: std::process::id(),
+        base_url: Some(names.base_url.clone()),
+        http_url: names.http_url.clone(),
+        ca_file: dir.file("ca.pem"),
+        control: Some(Control {
+            subscription_id: app.settings.subscriptions[0].id.clone(),
+            tenant_id: app.settings.tenant_id.clone(),
+            resource_group: None,
+            client_id: None,
+            client_secret: None,
+        }),
+        communication: None,
+        hub: None,
+        eventgrid: None,
+        lab: lab.map(|lab| lab.environment(&names.http_url)),
+    })
+}
+
 fn base_url(config: &Config, bound: SocketAddr) -> String {
     let url = match &config.base_url {
         Some(url) => url.clone(),
@@ -142,7 +233,6 @@ fn http_url(bound: SocketAddr) -> String {
     }
 }
 
-/// Every name of this server, lower-case, without ports.
 fn hosts(config: &Config, base_url: &str) -> Vec<String> {
     let mut hosts = vec![
         "localhost".to_owned(),
@@ -158,28 +248,6 @@ fn hosts(config: &Config, base_url: &str) -> Vec<String> {
         }
     }
     hosts
-}
-
-fn certificates(
-    config: &Config,
-    dir: &DataDir,
-    hosts: &[String],
-    clock: &Clock,
-) -> Result<(Source, Option<String>)> {
-    if let Some(files) = &config.tls {
-        return Ok((Source::Files(files.clone()), None));
-    }
-    let authority = Authority::open(dir, hosts, clock.now())?;
-    let pem = authority.pem.clone();
-    tls::bundle::write(dir, &pem)?;
-    let source = Source::Authority(Arc::new(authority), authority::Port::Server, hosts.to_vec());
-    Ok((source, Some(pem)))
-}
-
-/// The own CA, so that pushes to the lab are believed beside those to the real services.
-fn own_roots(ca_pem: Option<&str>) -> Vec<CertificateDer<'static>> {
-    let pem = ca_pem.unwrap_or_default().as_bytes();
-    CertificateDer::pem_slice_iter(pem).flatten().collect()
 }
 
 async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use crate::app::device_lab::Addresses;
 use crate::failure::{Failure, Result};
 
 /// The prefix of environment variables; `__` stands between a section and its key.
@@ -91,17 +92,15 @@ pub struct Limits {
 }
 
 /// The device lab.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lab {
     /// Whether `carillon serve` runs it. `carillon dev` always does.
     pub enabled: bool,
     /// The stand-in for APNs.
-    pub apns: SocketAddr,
+    pub apns: Option<SocketAddr>,
     /// The stand-in for FCM.
-    pub fcm: SocketAddr,
-    /// The stand-in for a Web Push service.
-    pub webpush: SocketAddr,
+    pub fcm: Option<SocketAddr>,
 }
 
 /// How log lines look.
@@ -151,13 +150,15 @@ impl Default for Limits {
     }
 }
 
-impl Default for Lab {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            apns: loopback(9443),
-            fcm: loopback(9444),
-            webpush: loopback(9445),
+impl Lab {
+    /// Where its stand-ins listen. With `free`, those that are not named take free ports.
+    pub fn addresses(&self, free: bool) -> Addresses {
+        let or = |named: Option<SocketAddr>, port| {
+            named.unwrap_or_else(|| loopback(if free { 0 } else { port }))
+        };
+        Addresses {
+            apns: or(self.apns, 9443),
+            fcm: or(self.fcm, 9444),
         }
     }
 }

@@ -33,7 +33,6 @@ pub const NAMES: &[&str] = &[
     "lab_apns_url",
     "lab_fcm_url",
     "lab_fcm_token_url",
-    "lab_webpush_url",
 ];
 
 /// Addresses and credentials of a running server. Every name is a promise to scripts.
@@ -57,6 +56,9 @@ pub struct Environment {
     /// The hub of `carillon dev`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub: Option<Hub>,
+    /// The Event Grid topic of `carillon dev`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eventgrid: Option<EventGrid>,
     /// The device lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lab: Option<Lab>,
@@ -119,6 +121,17 @@ pub struct ConnectionStrings {
     pub full: String,
 }
 
+/// An Event Grid topic and its first key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventGrid {
+    /// Its name.
+    pub topic: String,
+    /// Where events are published to it.
+    pub endpoint: String,
+    /// The key.
+    pub key: String,
+}
+
 /// Where the device lab is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lab {
@@ -130,9 +143,6 @@ pub struct Lab {
     pub fcm_url: String,
     /// FCM's token endpoint.
     pub fcm_token_url: String,
-    /// The stand-in for a Web Push service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub webpush_url: Option<String>,
 }
 
 impl Environment {
@@ -233,7 +243,6 @@ impl Environment {
             add("CARILLON_LAB_APNS_URL", Some(&lab.apns_url));
             add("CARILLON_LAB_FCM_URL", Some(&lab.fcm_url));
             add("CARILLON_LAB_FCM_TOKEN_URL", Some(&lab.fcm_token_url));
-            add("CARILLON_LAB_WEBPUSH_URL", lab.webpush_url.as_ref());
         }
         all
     }

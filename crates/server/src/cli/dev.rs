@@ -2,8 +2,11 @@
 
 use clap::Args;
 
-use super::options::ServerOptions;
+use serde::Serialize;
+
+use super::options::{LabOptions, ServerOptions};
 use crate::app::{Mode, Server};
+use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::{lifecycle, telemetry};
 
@@ -11,15 +14,18 @@ use crate::{lifecycle, telemetry};
 ///
 /// It listens on loopback only, has well-known credentials, and keeps its data, so that everything is still there
 /// at the next start. `carillon env` says how to reach it.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub struct Dev {
     #[command(flatten)]
+    #[serde(flatten)]
     options: ServerOptions,
+    #[command(flatten)]
+    lab: LabOptions,
 }
 
 impl Dev {
     pub(super) async fn run(self) -> Result<()> {
-        let config = self.options.config(None)?;
+        let config = Config::load(self.options.config.as_deref(), &self)?;
         for (flag, address) in [("--listen", config.listen), ("--http", config.http)] {
             if !address.ip().is_loopback() {
                 return Err(Failure::usage(format!(

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod env;
 mod json;
+mod lab;
 mod login;
 mod login_cache;
 mod options;
@@ -46,6 +47,8 @@ enum Command {
     Dev(dev::Dev),
     /// Run the server for real use.
     Serve(serve::Serve),
+    /// Run the device lab alone: stand-ins for APNs and FCM, with virtual devices.
+    Lab(lab::LabCommand),
     /// Print how to reach a running server.
     Env(env::Env),
     /// Wait until a server is ready.
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Dev(command) => command.run().await,
             Command::Serve(command) => command.run().await,
+            Command::Lab(command) => command.run().await,
             Command::Env(command) => command.run(),
             Command::Wait(command) => command.run().await,
             Command::Login(command) => command.run().await,

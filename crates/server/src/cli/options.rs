@@ -38,6 +38,19 @@ pub struct ServerOptions {
     pub log: Option<LogFormat>,
 }
 
+/// Options of `dev` and `lab`.
+#[derive(Debug, Args, Serialize)]
+pub struct LabOptions {
+    /// Stand in for APNs here [default: 127.0.0.1:9443, or a free port beside --listen …:0]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns: Option<SocketAddr>,
+    /// Stand in for FCM here [default: 127.0.0.1:9444, or a free port beside --listen …:0]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fcm: Option<SocketAddr>,
+}
+
 impl ServerOptions {
     /// The configuration of these options over the environment and the file; `default` is read if it exists.
     pub fn config(&self, default: Option<&Path>) -> Result<Config> {

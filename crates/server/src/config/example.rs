@@ -184,14 +184,15 @@ const KEYS: &[Key] = &[
             "Run the device lab beside the server. It rings no real phone; `carillon dev` always has it.",
         ],
     ),
-    key("lab.apns", &["Where the lab stands in for APNs."]),
-    key(
+    shown(
+        "lab.apns",
+        &["Where the lab stands in for APNs."],
+        "\"127.0.0.1:9443\"",
+    ),
+    shown(
         "lab.fcm",
         &["Where the lab stands in for FCM and its token endpoint."],
-    ),
-    key(
-        "lab.webpush",
-        &["Where the lab stands in for a Web Push service."],
+        "\"127.0.0.1:9444\"",
     ),
 ];
 

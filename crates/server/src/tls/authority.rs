@@ -51,7 +51,8 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate, PEM.
     pub pem: String,
-    certificate: CertificateDer<'static>,
+    /// The same, DER.
+    pub certificate: CertificateDer<'static>,
 }
 
 /// Which port a leaf is for.

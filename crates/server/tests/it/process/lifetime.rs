@@ -178,3 +178,24 @@ async fn a_request_under_way_is_answered_before_the_end() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(server.ended_well());
 }
+
+#[tokio::test]
+async fn a_lab_runs_alone_and_keeps_its_credentials() {
+    let dir = directory();
+    let mut before = None;
+    for _ in 0..2 {
+        let lab = Process::lab(dir.path());
+        assert!(lab.env.get("base_url").is_none() && lab.env.get("communication").is_none());
+        let url = format!(
+            "{}/credentials",
+            lab.env["lab"]["control_url"].as_str().unwrap()
+        );
+        let answer = lab.client().build().unwrap().get(url).send().await.unwrap();
+        let credentials: serde_json::Value = answer.json().await.unwrap();
+        let key = credentials["apns"]["keyId"].clone();
+        assert!(key.is_string(), "{credentials}");
+        assert_eq!(before.replace(key.clone()).unwrap_or(key.clone()), key);
+        lab.signal("INT");
+        assert!(lab.ended_well());
+    }
+}

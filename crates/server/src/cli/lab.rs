@@ -1,0 +1,53 @@
+//! `carillon lab`: the device lab alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::options::LabOptions;
+use crate::app::LabServer;
+use crate::config::{Config, LogFormat};
+use crate::failure::Result;
+use crate::{lifecycle, telemetry};
+
+/// Run the device lab alone: stand-ins for APNs and FCM, with virtual devices.
+///
+/// For anybody who writes a push sender. Its control answers under /lab on the plain-http port; `carillon env` says
+/// where everything is.
+#[derive(Debug, Args, Serialize)]
+pub struct LabCommand {
+    /// Keep credentials in this directory [default: .carillon]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// Serve its control (plain http) here [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<SocketAddr>,
+    #[command(flatten)]
+    lab: LabOptions,
+    /// Write log lines for people or as JSON [default: pretty on a terminal, else json]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<LogFormat>,
+}
+
+impl LabCommand {
+    pub(super) async fn run(self) -> Result<()> {
+        let config = Config::load(None, &self)?;
+        telemetry::start_logs(config.log, config.log_filter.as_deref())?;
+        let server = LabServer::start(&config, telemetry::start_metrics()?).await?;
+        println!("The device lab is ready");
+        if let Some(lab) = &server.environment.lab {
+            println!("  control  {}", lab.control_url);
+            println!("  APNs     {}", lab.apns_url);
+            println!("  FCM      {}", lab.fcm_url);
+        }
+        println!("  CA       {}", server.environment.ca_file.display());
+        lifecycle::stop_wanted().await?;
+        server.stop().await;
+        Ok(())
+    }
+}
