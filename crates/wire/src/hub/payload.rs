@@ -75,8 +75,8 @@ fn apple(body: &Bytes, voip: bool) -> Result<Bytes, Refused> {
         return Err(Refused::too_large("body", problem));
     }
     // Checked and passed on: nothing of it is kept.
-    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body)
-        .map_err(|error| not_json(&error))?;
+    let text = std::str::from_utf8(body).map_err(|_| Refused::new("body", "is not UTF-8"))?;
+    serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).map_err(|error| not_json(&error))?;
     Ok(body.clone())
 }
 
