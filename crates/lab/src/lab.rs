@@ -22,6 +22,7 @@ use crate::fcm::schema::Schema;
 use crate::fcm::{self, Fcm};
 use crate::serve::{self, House, StandIn};
 use crate::stats::Stats;
+use crate::webhook::Webhooks;
 
 /// What a lab is started with.
 #[derive(Clone, Debug)]
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) devices: Registry,
     pub(crate) faults: Faults,
+    pub(crate) webhooks: Webhooks,
     pub(crate) stats: Arc<Stats>,
     pub(crate) urls: Urls,
 }
@@ -103,6 +105,7 @@ impl Lab {
             credentials: credentials.await.map_err(io::Error::other)??,
             devices: Registry::default(),
             faults: Faults::default(),
+            webhooks: Webhooks::default(),
             stats: house.stats.clone(),
             urls: Urls::new(&config.host, addresses),
         });

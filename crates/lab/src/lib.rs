@@ -15,6 +15,7 @@ mod lab;
 mod pem;
 mod serve;
 mod stats;
+mod webhook;
 
 pub use clock::{Clock, Moment};
 pub use credentials::{ApnsKey, ServiceAccount};

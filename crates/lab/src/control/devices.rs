@@ -1,7 +1,6 @@
 //! `/lab/devices`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::chance;
+use crate::control::poll::Poll;
 use crate::control::{Failure, Given, Json};
 use crate::device::registry::Change;
 use crate::device::{self, Device, Environment, Kind, Platform, Token};
@@ -108,55 +108,11 @@ pub(super) async fn notifications(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let poll = Poll::parse(query.as_deref().unwrap_or_default())?;
-    let deadline = tokio::time::Instant::now() + poll.wait;
-    loop {
-        let changed = shared.devices.changed(&id).ok_or_else(unknown)?;
-        let mut next = std::pin::pin!(changed.notified());
-        next.as_mut().enable();
-        // Looked at only once the next line would be heard of, so that none falls in between.
-        let lines = shared.devices.log(&id, poll.after).ok_or_else(unknown)?;
-        if !lines.is_empty() || tokio::time::timeout_at(deadline, next).await.is_err() {
-            return Ok(Json(json!({ "notifications": lines })).into_response());
-        }
-    }
-}
-
-/// `after` and `wait` of a long poll.
-pub(super) struct Poll {
-    pub(super) after: u64,
-    pub(super) wait: Duration,
-}
-
-impl Poll {
-    pub(super) fn parse(query: &str) -> Result<Self, Failure> {
-        let mut poll = Self {
-            after: 0,
-            wait: Duration::ZERO,
-        };
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let wrong =
-                || Failure::bad_request(format!("{name} must be a number that is not negative"));
-            match &*name {
-                "after" => poll.after = value.parse().map_err(|_| wrong())?,
-                "wait" => {
-                    let seconds: f64 = value.parse().map_err(|_| wrong())?;
-                    let seconds = if seconds >= 0.0 {
-                        seconds.min(LONGEST_WAIT)
-                    } else {
-                        return Err(wrong());
-                    };
-                    poll.wait = Duration::from_secs_f64(seconds);
-                }
-                _ => {
-                    return Err(Failure::bad_request(format!(
-                        "{name} is not known; there are after and wait"
-                    )));
-                }
-            }
-        }
-        Ok(poll)
-    }
+    let poll = Poll::parse(query.as_deref())?;
+    let devices = &shared.devices;
+    let lines = poll.lines(|| devices.changed(&id), |after| devices.log(&id, after));
+    let lines = lines.await.ok_or_else(unknown)?;
+    Ok(Json(json!({ "notifications": lines })).into_response())
 }
 
 fn token(platform: Platform) -> Result<Token, Failure> {
@@ -173,7 +129,7 @@ fn token(platform: Platform) -> Result<Token, Failure> {
     }
 }
 
-fn check_text(field: &str, text: Option<&str>) -> Result<(), Failure> {
+pub(super) fn check_text(field: &str, text: Option<&str>) -> Result<(), Failure> {
     match text {
         Some(text) if text.is_empty() || text.len() > 200 => Err(Failure::bad_request(format!(
             "{field} must have 1 to 200 bytes"
@@ -185,6 +141,3 @@ fn check_text(field: &str, text: Option<&str>) -> Result<(), Failure> {
 fn unknown() -> Failure {
     Failure::not_found("there is no such device")
 }
-
-/// Seconds a poll may wait.
-const LONGEST_WAIT: f64 = 60.0;

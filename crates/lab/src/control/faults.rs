@@ -19,9 +19,7 @@ pub(super) async fn create(
     Given(mut fault): Given<Fault>,
 ) -> Result<Response, Failure> {
     if let Some(id) = &fault.device {
-        let device = shared.devices.device(id);
-        let device = device.ok_or_else(|| Failure::bad_request("device names no device"))?;
-        fault.token = Some(device.token.address().to_owned());
+        fault.token = Some(address(&shared, fault.service, id)?);
     }
     check(&fault)?;
     match shared.faults.add(fault) {
@@ -51,6 +49,18 @@ pub(super) async fn clear(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// What a fault's requests are known by: a device's token, or the id of a webhook.
+fn address(shared: &Shared, service: Service, id: &str) -> Result<String, Failure> {
+    let found = match service {
+        Service::Webhook => shared.webhooks.webhook(id).map(|it| it.id),
+        _ => shared
+            .devices
+            .device(id)
+            .map(|it| it.token.address().to_owned()),
+    };
+    found.ok_or_else(|| Failure::bad_request("device names nothing that there is"))
+}
+
 /// What the lab cannot do is refused here, and not silently done otherwise.
 fn check(fault: &Fault) -> Result<(), Failure> {
     if fault.times == Some(0) {
@@ -67,6 +77,9 @@ fn check(fault: &Fault) -> Result<(), Failure> {
         FaultKind::Delay if fault.delay_ms.is_none() => {
             Err(Failure::bad_request("a delay needs delayMs"))
         }
+        FaultKind::Goaway if fault.service == Service::Webhook => Err(Failure::bad_request(
+            "a webhook speaks HTTP/1.1, which has no GOAWAY",
+        )),
         FaultKind::Goaway if fault.reason.is_some() => Err(Failure::bad_request(
             "a GOAWAY with a JSON reason cannot be sent: the HTTP/2 stack of the lab has no debug data; see docs/lab.md, Limits",
         )),

@@ -2,6 +2,8 @@
 
 mod devices;
 mod faults;
+mod poll;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use axum::extract::{FromRequest, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             get(faults::list).post(faults::create).delete(faults::clear),
         )
         .route("/lab/faults/{id}", delete(faults::remove))
+        .route("/lab/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/lab/webhooks/{id}",
+            get(webhooks::show).delete(webhooks::remove),
+        )
+        .route("/lab/webhooks/{id}/requests", get(webhooks::requests))
+        .route("/lab/webhooks/{id}/events", any(webhooks::receive))
         .route("/lab/credentials", get(credentials))
         .route("/lab/credentials/apns", post(add_key))
         .route("/lab/credentials/apns/{key_id}", delete(revoke_key))

@@ -121,18 +121,7 @@ async fn http_1_1_is_served_as_well() {
     let lab = TestLab::start().await;
     let phone = android(&lab).await;
     let bearer = bearer(&lab, &connect(&lab).await).await;
-    let tls = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_root_certificates(lab.roots.clone())
-    .with_no_client_auth();
-    let client = reqwest::Client::builder()
-        .use_preconfigured_tls(tls)
-        .http1_only()
-        .build()
-        .unwrap();
+    let client = lab.http1();
     let url = format!(
         "https://localhost:{}/v1/projects/{}/messages:send",
         lab.lab.addresses().fcm.port(),

@@ -10,3 +10,4 @@ mod apns;
 mod control;
 mod fcm;
 mod support;
+mod webhook;

@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 pub struct TestLab {
     pub lab: Lab,
-    pub roots: rustls::RootCertStore,
+    roots: rustls::RootCertStore,
     pub directory: Arc<tempfile::TempDir>,
     micros: Arc<AtomicI64>,
     bearer: std::sync::OnceLock<String>,
@@ -143,12 +143,27 @@ impl TestLab {
         self.connect(self.lab.addresses().apns, &[b"h2"]).await
     }
 
-    pub async fn connect(&self, address: SocketAddr, alpn: &[&[u8]]) -> Peer {
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+    /// What trusts the lab's certificate.
+    pub fn client_tls(&self) -> rustls::ClientConfig {
+        rustls::ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+            .with_no_client_auth()
+    }
+
+    /// A client that speaks HTTP/1.1.
+    pub fn http1(&self) -> reqwest::Client {
+        let tls = self.client_tls();
+        reqwest::Client::builder()
+            .use_preconfigured_tls(tls)
+            .http1_only()
+            .build()
+            .unwrap()
+    }
+
+    pub async fn connect(&self, address: SocketAddr, alpn: &[&[u8]]) -> Peer {
+        let mut tls = self.client_tls();
         tls.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
         let tcp = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
