@@ -5,6 +5,7 @@
 pub mod apns;
 pub mod call;
 pub mod device;
+pub mod directory;
 pub mod event;
 pub mod fanout;
 pub mod hub;
