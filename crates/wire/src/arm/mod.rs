@@ -1,6 +1,9 @@
 //! Azure Resource Manager: resource ids, lenient bodies, connection strings.
 
+pub mod communication;
 pub mod connection_string;
+pub mod field;
+pub mod filter;
 pub mod lenient_json;
 mod resource_id;
 
