@@ -6,6 +6,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::control::Control;
 use crate::hubs;
 use crate::push::Lanes;
 use crate::{Clock, Random, Result, Settings};
@@ -32,6 +33,8 @@ pub struct Inner {
     pub tasks: TaskTracker,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
+    /// Sign-in, communication resources and links, for every request.
+    pub(crate) control: Control,
     /// Every namespace and hub, for the data plane.
     pub(crate) hubs: hubs::Directory,
     /// What hubs are sending.
@@ -64,8 +67,10 @@ impl App {
             &stopping,
         );
         let sends = hubs::Sends::new(&store, settings.sends.clone());
+        let control = Control::open(&store, &random).await?;
         let inner = Inner {
             store,
+            control,
             clock,
             random,
             settings,
@@ -78,6 +83,7 @@ impl App {
         let app = Self {
             inner: Arc::new(inner),
         };
+        app.watch_control();
         app.refresh_hubs().await?;
         app.tasks.spawn(app.clone().follow_hubs());
         app.recover_notifications().await?;

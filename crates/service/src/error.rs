@@ -28,6 +28,8 @@ pub enum Kind {
     Invalid,
     /// No credential, or one that does not verify.
     Unauthenticated,
+    /// The credential was good and is no more (another signing key, revoked): a client can fetch a fresh one.
+    Stale,
     /// The credential lacks the right.
     Forbidden,
     /// There is no such thing.
@@ -126,5 +128,12 @@ impl From<store::Error> for Error {
             ),
         };
         Self::new(kind, code, message).caused_by(error)
+    }
+}
+
+impl From<wire::arm::field::FieldError> for Error {
+    fn from(error: wire::arm::field::FieldError) -> Self {
+        let message = format!("The request content was invalid: {error}.");
+        Self::invalid("InvalidRequestContent", message).at(error.field)
     }
 }

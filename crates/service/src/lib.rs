@@ -20,3 +20,4 @@ pub use clock::Clock;
 pub use error::{Error, Kind, Result};
 pub use random::Random;
 pub use settings::{Settings, Subscription};
+pub use store::ResourceQuery;

@@ -21,21 +21,26 @@ impl Random {
     }
 
     /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    /// Fills `bytes` with chance.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that asks the machine"
     )]
-    pub fn bytes<const N: usize>(&self) -> [u8; N] {
-        let mut bytes = [0; N];
+    pub fn fill(&self, bytes: &mut [u8]) {
         match self {
-            Self::System => rand::rng().fill_bytes(&mut bytes),
+            Self::System => rand::rng().fill_bytes(bytes),
             Self::Seeded(rng) => {
                 rng.lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .fill_bytes(&mut bytes);
+                    .fill_bytes(bytes);
             }
         }
-        bytes
     }
 
     /// A random (version 4) UUID.

@@ -67,7 +67,7 @@ impl Secrets {
 }
 
 impl StoredRule {
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 

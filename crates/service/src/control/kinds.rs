@@ -1,0 +1,214 @@
+//! The resource types there are, their api-versions and places: what `providers` answers and every route checks.
+
+use std::borrow::Cow;
+
+use crate::{Error, Result};
+
+/// A resource provider.
+pub struct Provider {
+    /// E.g. `Microsoft.Communication`.
+    pub namespace: &'static str,
+    /// Its types.
+    pub kinds: &'static [&'static Kind],
+}
+
+/// A resource type.
+pub struct Kind {
+    /// The provider's namespace.
+    pub namespace: &'static str,
+    /// The type below it, e.g. `namespaces/notificationHubs`.
+    pub name: &'static str,
+    /// Api-versions, newest first.
+    pub api_versions: &'static [&'static str],
+    /// Where it may be.
+    pub locations: &'static [&'static str],
+}
+
+impl Kind {
+    /// The full type, e.g. `Microsoft.NotificationHubs/namespaces`.
+    pub fn full(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Refuses a request without an api-version, or with one that this type does not have.
+    pub fn check_api_version(&self, given: Option<&str>) -> Result<()> {
+        let given = required(given)?;
+        if self
+            .api_versions
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(given))
+        {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "NoRegisteredProviderFound",
+            format!(
+                "No registered resource provider found for location '{}' and API version '{given}' for type '{}'. \
+                 The supported api-versions are '{}'. The supported locations are '{}'.",
+                self.locations.first().copied().unwrap_or_default(),
+                self.name,
+                self.api_versions.join(", "),
+                self.locations.join(", "),
+            ),
+        ))
+    }
+}
+
+/// Refuses a request to subscriptions, groups or providers without an api-version, or with an unknown one.
+pub fn check_core_api_version(given: Option<&str>) -> Result<()> {
+    let given = required(given)?;
+    if ARM_CORE
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(given))
+    {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "InvalidApiVersionParameter",
+        format!(
+            "The api-version '{given}' is invalid. The supported versions are '{}'.",
+            ARM_CORE.join(",")
+        ),
+    ))
+}
+
+/// The provider `namespace`, in any case.
+pub fn provider(namespace: &str) -> Option<&'static Provider> {
+    PROVIDERS
+        .iter()
+        .copied()
+        .find(|provider| provider.namespace.eq_ignore_ascii_case(namespace))
+}
+
+/// The type `full`, e.g. `microsoft.communication/communicationservices`, in any case.
+pub fn kind(full: &str) -> Option<&'static Kind> {
+    PROVIDERS
+        .iter()
+        .flat_map(|provider| provider.kinds)
+        .copied()
+        .find(|kind| kind.full().eq_ignore_ascii_case(full))
+}
+
+/// A type as its provider spells it; one nobody knows as it is.
+pub fn spelled(full: &str) -> Cow<'_, str> {
+    kind(full).map_or(Cow::Borrowed(full), |kind| Cow::Owned(kind.full()))
+}
+
+fn required(given: Option<&str>) -> Result<&str> {
+    given.filter(|given| !given.is_empty()).ok_or_else(|| {
+        Error::invalid(
+            "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.",
+        )
+    })
+}
+
+/// `Microsoft.Communication/communicationServices`.
+pub static COMMUNICATION: Kind = Kind {
+    namespace: "Microsoft.Communication",
+    name: "communicationServices",
+    api_versions: &[
+        "2026-03-18",
+        "2025-09-01",
+        "2025-05-01",
+        "2025-05-01-preview",
+        "2024-09-01-preview",
+        "2023-06-01-preview",
+        "2023-04-01",
+        "2023-04-01-preview",
+        "2023-03-31",
+        "2023-03-01-preview",
+        "2022-07-01-preview",
+        "2021-10-01-preview",
+        "2020-08-20",
+        "2020-08-20-preview",
+    ],
+    locations: &["global"],
+};
+
+/// Every provider of this server.
+pub static PROVIDERS: &[&Provider] = &[
+    &Provider {
+        namespace: "Microsoft.Communication",
+        kinds: &[&COMMUNICATION],
+    },
+    &Provider {
+        namespace: "Microsoft.Resources",
+        kinds: &[&SUBSCRIPTIONS, &RESOURCE_GROUPS],
+    },
+];
+
+static SUBSCRIPTIONS: Kind = Kind {
+    namespace: "Microsoft.Resources",
+    name: "subscriptions",
+    api_versions: ARM_CORE,
+    locations: &["global"],
+};
+
+static RESOURCE_GROUPS: Kind = Kind {
+    namespace: "Microsoft.Resources",
+    name: "resourceGroups",
+    api_versions: ARM_CORE,
+    locations: &["global"],
+};
+
+/// Api-versions of subscriptions, tenants, resource groups, providers and generic resources, newest first.
+pub static ARM_CORE: &[&str] = &[
+    "2025-04-01",
+    "2025-03-01",
+    "2024-11-01",
+    "2024-08-01",
+    "2024-07-01",
+    "2024-03-01",
+    "2023-07-01",
+    "2023-07-01-preview",
+    "2023-03-01-preview",
+    "2022-12-01",
+    "2022-11-01-preview",
+    "2022-09-01",
+    "2022-06-01",
+    "2022-05-01",
+    "2022-03-01-preview",
+    "2022-01-01",
+    "2021-04-01",
+    "2021-01-01",
+    "2020-10-01",
+    "2020-09-01",
+    "2020-08-01",
+    "2020-07-01",
+    "2020-06-01",
+    "2020-05-01",
+    "2020-01-01",
+    "2019-11-01",
+    "2019-10-01",
+    "2019-09-01",
+    "2019-08-01",
+    "2019-07-01",
+    "2019-06-01",
+    "2019-05-10",
+    "2019-05-01",
+    "2019-03-01",
+    "2018-11-01",
+    "2018-09-01",
+    "2018-08-01",
+    "2018-07-01",
+    "2018-06-01",
+    "2018-05-01",
+    "2018-02-01",
+    "2018-01-01",
+    "2017-12-01",
+    "2017-08-01",
+    "2017-06-01",
+    "2017-05-10",
+    "2017-05-01",
+    "2017-03-01",
+    "2016-09-01",
+    "2016-07-01",
+    "2016-06-01",
+    "2016-02-01",
+    "2015-11-01",
+    "2015-01-01",
+    "2014-04-01-preview",
+    "2014-04-01",
+    "2014-01-01",
+];
