@@ -1,8 +1,10 @@
 //! Who asks, and whether they may: one [`Access`] a route, one [`Principal`] a request.
 
+use domain::directory::Caller;
 use domain::hub::Right;
 use http::header;
 use http::request::Parts;
+use service::control::Audience;
 use service::hubs::{SasCaller, SasRequest};
 use service::{App, Result};
 
@@ -13,6 +15,8 @@ use super::route::Params;
 pub enum Access {
     /// Nothing.
     Public,
+    /// An access token of this server for the control plane.
+    Arm,
     /// A shared access signature with this right at the hub that the path's `{hub}` names.
     Hub(Right),
 }
@@ -22,6 +26,8 @@ pub enum Access {
 pub enum Principal {
     /// Nobody in particular.
     Anonymous,
+    /// An app or user of the control plane.
+    Arm(Caller),
     /// A rule of a hub.
     Hub(SasCaller),
 }
@@ -30,7 +36,7 @@ impl Access {
     /// Whether the check needs the body (HMAC signs a hash of it).
     pub(super) fn needs_body(self) -> bool {
         match self {
-            Self::Public | Self::Hub(_) => false,
+            Self::Public | Self::Arm | Self::Hub(_) => false,
         }
     }
 
@@ -44,11 +50,18 @@ impl Access {
     ) -> Result<Principal> {
         match self {
             Self::Public => Ok(Principal::Anonymous),
+            Self::Arm => app
+                .authenticate(authorization(parts), Audience::Management)
+                .map(Principal::Arm),
             Self::Hub(right) => app
                 .authorize_sas(sas_request(parts), params.get("hub"), right)
                 .map(Principal::Hub),
         }
     }
+}
+
+fn authorization(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::AUTHORIZATION)?.to_str().ok()
 }
 
 fn sas_request(parts: &Parts) -> SasRequest<'_> {

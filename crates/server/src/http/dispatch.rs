@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use service::{App, Error, Kind, Result};
 use tracing::Instrument;
 
+use super::arm;
 use super::error::{self, Surface};
 use super::request::Request;
 use super::route::{Found, Route, Table};
@@ -60,8 +61,7 @@ impl Service {
                 let answer = answer.catch_unwind().instrument(span).await;
                 let answer = answer.unwrap_or_else(|panic| Err(panicked(&*panic)));
                 let surface = route.surface;
-                let response =
-                    answer.unwrap_or_else(|error| error::response(surface, &trace, &error));
+                let response = answer.unwrap_or_else(|error| self.refuse(surface, &trace, &error));
                 (surface, response)
             }
             Found::OtherMethod(surface, methods) => {
@@ -77,6 +77,14 @@ impl Service {
         };
         trace.stamp(surface, response.headers_mut());
         watch.end(response.status());
+        response
+    }
+
+    fn refuse(&self, surface: Surface, trace: &Trace, error: &Error) -> Response {
+        let mut response = error::response(surface, trace, error);
+        if surface == Surface::Arm {
+            arm::challenge(&self.app, error, response.headers_mut());
+        }
         response
     }
 

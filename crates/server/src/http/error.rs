@@ -35,7 +35,7 @@ pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
     let mut response = match surface {
         Surface::Plain => (status, format!("{}\n", error.message)).into_response(),
         Surface::Arm | Surface::Communication | Surface::Lab => json_error(status, error),
-        Surface::Entra => json_error(status, error),
+        Surface::Entra => entra_error(status, trace, error),
         Surface::Hub => hub_error(status, trace, error),
     };
     if let Kind::Throttled(after) = error.kind {
@@ -50,7 +50,7 @@ pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
 fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
-        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Unauthenticated | Kind::Stale => StatusCode::UNAUTHORIZED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -79,6 +79,29 @@ fn json_error(status: StatusCode, error: &Error) -> Response {
         body,
     )
         .into_response()
+}
+
+/// OAuth's error (RFC 6749, 5.2) with what Microsoft adds; clients read the number behind `AADSTS`.
+fn entra_error(status: StatusCode, trace: &Trace, error: &Error) -> Response {
+    let number = error
+        .message
+        .strip_prefix("AADSTS")
+        .and_then(|rest| rest.split(':').next()?.parse::<u32>().ok());
+    let id = trace.correlation_id.to_str().unwrap_or_default();
+    let at = trace.at.rfc3339_secs().replace('T', " ");
+    let body = json!({
+        "error": error.code,
+        "error_description": format!("{} Trace ID: {id} Correlation ID: {id} Timestamp: {at}", error.message),
+        "error_codes": number.into_iter().collect::<Vec<_>>(),
+        "timestamp": at,
+        "trace_id": id,
+        "correlation_id": id,
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, body.to_string()).into_response()
 }
 
 /// `<Error><Code/><Detail/></Error>`, the only form the hub clients read.

@@ -1,7 +1,7 @@
 //! Ids by which an answer is found again: made or echoed once a request, written on every answer of its surface.
 
 use domain::time::Timestamp;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 use service::App;
 
 use super::error::Surface;
@@ -12,7 +12,11 @@ pub struct Trace {
     pub tracking_id: HeaderValue,
     /// When the request came.
     pub at: Timestamp,
-    correlation_id: HeaderValue,
+    /// The caller's correlation id, or the request's own id.
+    pub correlation_id: HeaderValue,
+    request_id: HeaderValue,
+    /// The caller's own id, if it wants it back.
+    client_request_id: Option<HeaderValue>,
 }
 
 impl Trace {
@@ -26,15 +30,53 @@ impl Trace {
         Self {
             tracking_id: echo(TRACKING_ID),
             correlation_id: echo(CORRELATION_ID),
+            client_request_id: headers
+                .get(RETURN_CLIENT_REQUEST_ID)
+                .filter(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"true"))
+                .and_then(|_| headers.get(CLIENT_REQUEST_ID))
+                .filter(|value| is_short_text(value))
+                .cloned(),
+            request_id: own.clone(),
             at: app.clock.now(),
         }
     }
 
     /// Writes the headers that `surface` has on every answer.
     pub fn stamp(&self, surface: Surface, headers: &mut HeaderMap) {
-        if surface == Surface::Hub {
-            headers.insert(TRACKING_ID, self.tracking_id.clone());
-            headers.insert(CORRELATION_ID, self.correlation_id.clone());
+        match surface {
+            Surface::Hub => {
+                headers.insert(TRACKING_ID, self.tracking_id.clone());
+                headers.insert(CORRELATION_ID, self.correlation_id.clone());
+            }
+            Surface::Arm => self.stamp_arm(headers),
+            _ => {}
+        }
+    }
+
+    /// What Azure Resource Manager sends with every answer, without `Strict-Transport-Security`: on localhost it
+    /// would spoil every other server of the machine.
+    fn stamp_arm(&self, headers: &mut HeaderMap) {
+        headers.insert(REQUEST_ID, self.request_id.clone());
+        headers.insert(CORRELATION_ID, self.correlation_id.clone());
+        let at = self.at.rfc3339_secs().replace(['-', ':'], "");
+        let routing = format!(
+            "LOCAL:{at}:{}",
+            self.request_id.to_str().unwrap_or_default()
+        );
+        if let Ok(routing) = HeaderValue::from_str(&routing) {
+            headers.insert(ROUTING_ID, routing);
+        }
+        if let Some(id) = &self.client_request_id {
+            headers.insert(CLIENT_REQUEST_ID, id.clone());
+        }
+        let fixed = [
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::PRAGMA, "no-cache"),
+            (header::EXPIRES, "-1"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
         }
     }
 }
@@ -50,4 +92,8 @@ fn is_short_text(value: &HeaderValue) -> bool {
 }
 
 const TRACKING_ID: &str = "trackingid";
+const REQUEST_ID: &str = "x-ms-request-id";
+const ROUTING_ID: &str = "x-ms-routing-request-id";
+const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
+const RETURN_CLIENT_REQUEST_ID: &str = "x-ms-return-client-request-id";
 const CORRELATION_ID: &str = "x-ms-correlation-request-id";

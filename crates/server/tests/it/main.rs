@@ -9,4 +9,5 @@ mod hub_messages;
 mod hub_sends;
 mod phones;
 mod process;
+mod sign_in;
 mod support;

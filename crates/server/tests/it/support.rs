@@ -31,6 +31,12 @@ impl Answer {
     }
 }
 
+const SIGNING_KEY: &str = include_str!("../../../../fixtures/entra/signing-key.pem");
+
+/// The well-known app of the tests, and its secret.
+pub const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
+pub const CLIENT_SECRET: &str = "a secret of the tests";
+
 /// 2026-11-24T04:18:16Z, the moment most golden vectors were made.
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 
@@ -56,6 +62,11 @@ impl TestApp {
     async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
         let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
         let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        // Making an RSA key takes a debug build a while; the tests share one.
+        store
+            .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
+            .await
+            .unwrap();
         let settings = Settings {
             base_url: "https://localhost:8443".into(),
             hosts: vec!["localhost".into(), "127.0.0.1".into()],
@@ -115,5 +126,38 @@ impl TestApp {
 
     pub async fn post(&self, path: &str, body: &str) -> Answer {
         self.send("POST", path, &[], body).await
+    }
+
+    /// Posts a form, as clients do to the token endpoint.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        self.send("POST", path, &[kind], &body).await
+    }
+
+    /// An access token for the control plane, by the well-known app's secret.
+    pub async fn token(&self) -> String {
+        let secret = CLIENT_SECRET.to_owned().into();
+        self.app.ensure_dev_app(CLIENT_ID, &secret).await.unwrap();
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT_ID),
+            ("client_secret", CLIENT_SECRET),
+            ("scope", "https://management.azure.com//.default"),
+        ];
+        let answer = self.form("/adfs/oauth2/token/", &fields).await;
+        answer.json()["access_token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{answer:?}"))
+            .to_owned()
+    }
+
+    /// Sends a request to the control plane, signed in.
+    pub async fn arm(&self, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.token().await);
+        let headers = [("authorization", bearer.as_str())];
+        self.send(method, path, &headers, body).await
     }
 }
