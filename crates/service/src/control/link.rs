@@ -262,12 +262,12 @@ mod tests {
             resource_id: HUB.into(),
             namespace: "N".into(),
             name: "H".into(),
-            rules: vec![Rule {
-                name: "Send-Only".into(),
-                rights: vec![right],
-                primary: "other".to_owned().into(),
-                secondary: "a2V5".to_owned().into(),
-            }],
+            rules: vec![Rule::new(
+                "Send-Only".into(),
+                vec![right],
+                "other".to_owned().into(),
+                "a2V5".to_owned().into(),
+            )],
             apns: None,
             fcm: None,
             apns_certificate: false,

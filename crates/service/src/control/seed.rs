@@ -133,7 +133,7 @@ impl App {
         credentials: &Map<String, Value>,
         actor: &Actor,
     ) -> Result<()> {
-        let changes = credential::read(credentials, "properties").unwrap_or_default();
+        let changes = credential::read(credentials).unwrap_or_default();
         let held = self.pns_credentials(hub).await?;
         let moved = changes.iter().any(|change| match change {
             credential::Change::Set(kind, fields) => held.get(kind.name).is_some_and(|held| {
