@@ -202,8 +202,12 @@ fn canonical(pair: Option<&mut (String, String)>, word: &str) {
     }
 }
 
+/// Blanks around a segment would be lost at the ends of an id, which is trimmed when it is read back.
 fn is_segment(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['/', '?', '#', '\\']) && !text.chars().any(char::is_control)
+    !text.is_empty()
+        && text.trim() == text
+        && !text.contains(['/', '?', '#', '\\'])
+        && !text.chars().any(char::is_control)
 }
 
 impl PartialEq for ResourceId {
@@ -296,6 +300,7 @@ mod tests {
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.X/type",
             "/subscriptions/s/resourceGroups/g/hubs/h",
             "/subscriptions/s\n/resourceGroups/g",
+            "//subscriptions// /",
         ] {
             assert_eq!(ResourceId::parse(text), Err(InvalidResourceId), "{text:?}");
         }
