@@ -23,6 +23,7 @@ use crate::fcm::{self, Fcm};
 use crate::serve::{self, House, StandIn};
 use crate::stats::Stats;
 use crate::webhook::Webhooks;
+use crate::webpush::WebPush;
 
 /// What a lab is started with.
 #[derive(Clone, Debug)]
@@ -120,6 +121,10 @@ impl Lab {
         };
         lab.serve(apns, tls(&config.tls, &[b"h2"]), stand_in);
         lab.serve(fcm, tls(&config.tls, &[b"h2", b"http/1.1"]), lab.fcm()?);
+        let stand_in = WebPush {
+            shared: lab.shared.clone(),
+        };
+        lab.serve(webpush, tls(&config.tls, &[b"h2", b"http/1.1"]), stand_in);
         Ok(lab)
     }
 

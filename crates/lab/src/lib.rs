@@ -16,6 +16,7 @@ mod pem;
 mod serve;
 mod stats;
 mod webhook;
+mod webpush;
 
 pub use clock::{Clock, Moment};
 pub use credentials::{ApnsKey, ServiceAccount};

@@ -164,7 +164,7 @@ impl Apns {
                 let entry = check_device(found, environment, &topic, now)?;
                 let environment = entry.device.environment.unwrap_or(Environment::Production);
                 match drop {
-                    true => entry.lose(&push, now),
+                    true => entry.lose(&push, now, "dropped"),
                     false => entry.take(push, now),
                 }
                 Ok(Success { id, environment })

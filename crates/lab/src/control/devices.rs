@@ -14,9 +14,11 @@ use crate::control::{Failure, Given, Json};
 use crate::device::registry::Change;
 use crate::device::{self, Device, Environment, Kind, Platform, Token};
 use crate::lab::Shared;
+use crate::webpush::ece::Keys;
+use crate::webpush::{self, vapid};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct NewDevice {
     platform: Platform,
     app: Option<String>,
@@ -24,6 +26,39 @@ pub(super) struct NewDevice {
     environment: Option<Environment>,
     name: Option<String>,
     project: Option<String>,
+    application_server_key: Option<String>,
+}
+
+impl NewDevice {
+    fn device(self, shared: &Shared) -> Result<Device, Failure> {
+        let only = |platform: Platform| (self.platform == platform).then_some(());
+        let apns = only(Platform::Apns);
+        let ours = || shared.credentials.account().project_id.clone();
+        let key = self.application_server_key;
+        if key
+            .as_deref()
+            .is_some_and(|key| vapid::decode(key).is_none_or(|key| key.len() != 65))
+        {
+            return Err(Failure::bad_request(
+                "applicationServerKey must be 65 bytes in base64url",
+            ));
+        }
+        let (token, keys) = token(self.platform, &shared.urls.webpush);
+        Ok(Device {
+            id: chance::uuid(),
+            platform: self.platform,
+            app: self.app.unwrap_or_else(|| "com.example.app".to_owned()),
+            kind: apns.map(|()| self.kind.unwrap_or(Kind::Alert)),
+            environment: apns.map(|()| self.environment.unwrap_or(Environment::Production)),
+            project: only(Platform::Fcm).map(|()| self.project.unwrap_or_else(ours)),
+            application_server_key: only(Platform::Webpush).and(key),
+            name: self.name,
+            token,
+            state: device::State::Registered,
+            online: true,
+            keys: keys.map(Arc::new),
+        })
+    }
 }
 
 pub(super) async fn create(
@@ -33,21 +68,7 @@ pub(super) async fn create(
     check_text("app", new.app.as_deref())?;
     check_text("name", new.name.as_deref())?;
     check_text("project", new.project.as_deref())?;
-    let account = shared.credentials.account();
-    let apns = new.platform == Platform::Apns;
-    let device = Device {
-        id: chance::uuid(),
-        platform: new.platform,
-        app: new.app.unwrap_or_else(|| "com.example.app".to_owned()),
-        kind: apns.then(|| new.kind.unwrap_or(Kind::Alert)),
-        environment: apns.then(|| new.environment.unwrap_or(Environment::Production)),
-        project: (new.platform == Platform::Fcm)
-            .then(|| new.project.unwrap_or_else(|| account.project_id.clone())),
-        name: new.name,
-        token: token(new.platform)?,
-        state: device::State::Registered,
-        online: true,
-    };
+    let device = new.device(&shared)?;
     match shared.devices.add(device.clone()) {
         true => Ok((StatusCode::CREATED, Json(device)).into_response()),
         false => Err(Failure::full("there are too many devices; delete some")),
@@ -115,17 +136,18 @@ pub(super) async fn notifications(
     Ok(Json(json!({ "notifications": lines })).into_response())
 }
 
-fn token(platform: Platform) -> Result<Token, Failure> {
+fn token(platform: Platform, webpush: &str) -> (Token, Option<Keys>) {
     match platform {
-        Platform::Apns => Ok(Token::Text(chance::hex::<32>())),
+        Platform::Apns => (Token::Text(chance::hex::<32>()), None),
         Platform::Fcm => {
             let id = format!("c{}", &chance::base64url::<16>()[1..]);
-            Ok(Token::Text(format!(
-                "{id}:APA91b{}",
-                chance::base64url::<100>()
-            )))
+            let token = format!("{id}:APA91b{}", chance::base64url::<100>());
+            (Token::Text(token), None)
         }
-        Platform::Webpush => Err(Failure::bad_request("webpush devices are not there yet")),
+        Platform::Webpush => {
+            let (token, keys) = webpush::subscribe(webpush);
+            (token, Some(keys))
+        }
     }
 }
 

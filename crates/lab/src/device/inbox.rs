@@ -133,6 +133,17 @@ impl Inbox {
         }
     }
 
+    /// The sender takes it back; `false` if it does not wait.
+    pub(crate) fn withdraw(&mut self, id: &str, now: Moment) -> bool {
+        let Some(at) = self.waiting.iter().position(|push| push.id == id) else {
+            return false;
+        };
+        if let Some(push) = self.waiting.remove(at) {
+            self.discard(&push, now, "withdrawn");
+        }
+        true
+    }
+
     /// Forgets the oldest line.
     pub(crate) fn forget_oldest(&mut self) {
         if let Some((_, size)) = self.log.pop_front() {

@@ -3,14 +3,17 @@
 pub(crate) mod inbox;
 pub(crate) mod registry;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use inbox::{Notification, Outcome};
 
 use crate::clock::Moment;
+use crate::webpush::ece::Keys;
 
 /// A phone or browser that exists only here.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
     /// The lab's name for it.
@@ -28,6 +31,9 @@ pub struct Device {
     /// FCM: which project the token belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// Web Push: the one VAPID key that may send to it, base64url.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_server_key: Option<String>,
     /// What a person calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -37,10 +43,13 @@ pub struct Device {
     pub state: State,
     /// Whether the service can reach it now.
     pub online: bool,
+    /// Web Push: what the browser keeps to itself.
+    #[serde(skip)]
+    pub(crate) keys: Option<Arc<Keys>>,
 }
 
 /// A device's address.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Token {
     /// An APNs device token or FCM registration token.
@@ -71,11 +80,11 @@ impl Device {
 }
 
 impl Token {
-    /// What the service finds the device by.
+    /// What the service finds the device by; of a subscription, the last part of its endpoint.
     pub fn address(&self) -> &str {
         match self {
             Self::Text(token) => token,
-            Self::Subscription { endpoint, .. } => endpoint,
+            Self::Subscription { endpoint, .. } => endpoint.rsplit('/').next().unwrap_or(endpoint),
         }
     }
 }

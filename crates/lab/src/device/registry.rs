@@ -194,9 +194,14 @@ impl Entry {
         }
     }
 
-    /// Loses what the service has accepted: the fault `drop`.
-    pub(crate) fn lose(&mut self, push: &Accepted, now: Moment) {
-        self.inbox.discard(push, now, "dropped");
+    /// Loses what the service has accepted.
+    pub(crate) fn lose(&mut self, push: &Accepted, now: Moment, reason: &'static str) {
+        self.inbox.discard(push, now, reason);
+    }
+
+    /// Takes back what still waits; `false` if it does not.
+    pub(crate) fn withdraw(&mut self, id: &str, now: Moment) -> bool {
+        self.inbox.withdraw(id, now)
     }
 
     /// How many pushes may wait. "APNs stores only one notification per device and app"; FCM keeps up to 100

@@ -197,7 +197,7 @@ impl Fcm {
             }
             match delivery {
                 Some(Delivery::Real) => entry.take(push, now),
-                Some(Delivery::Lost) => entry.lose(&push, now),
+                Some(Delivery::Lost) => entry.lose(&push, now, "dropped"),
                 None => {}
             }
             Ok(())

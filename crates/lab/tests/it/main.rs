@@ -11,3 +11,4 @@ mod control;
 mod fcm;
 mod support;
 mod webhook;
+mod webpush;
