@@ -5,6 +5,7 @@
 mod health;
 mod hub;
 mod hub_access;
+mod hub_crash;
 mod hub_messages;
 mod hub_sends;
 mod phones;

@@ -59,7 +59,13 @@ impl TestApp {
         Self::start_in(self.dir, clock, roots).await
     }
 
-    async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
+    /// What a server that vanished leaves behind.
+    pub fn into_dir(self) -> TempDir {
+        self.dir
+    }
+
+    /// Starts on what is in `dir`.
+    pub async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
         let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
         let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
         // Making an RSA key takes a debug build a while; the tests share one.
