@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use wire::hub::payload::with_token;
 
 use super::direct::digest;
+use super::remote::Remotes;
 use crate::{App, Error, Kind, Result};
 
 /// How sending is bounded.
@@ -48,6 +49,7 @@ pub(crate) struct Sends {
     config: SendsConfig,
     rooms: Mutex<HashMap<HubKey, Arc<Semaphore>>>,
     calls: Arc<Calls>,
+    pub(super) remotes: Remotes,
 }
 
 /// The end of one delivery: how it ended, once that is settled; nothing if the server stopped first.
@@ -70,6 +72,7 @@ impl Sends {
             config,
             rooms: Mutex::default(),
             calls: Arc::default(),
+            remotes: Remotes::default(),
         }
     }
 
@@ -218,8 +221,7 @@ impl App {
         match &notification.hub {
             NotificationHub::Own(key) => self.push(key, notification, ordinal).await,
             NotificationHub::Linked(communication) => {
-                let reason = format!("{communication} is not linked to a hub");
-                ended(Outcome::RequestRefused, reason, now)
+                self.send_linked(communication, notification, ordinal).await
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! [`control`] makes and changes them, [`rules`] their authorization rules; [`directory`] holds all of it in memory
 //! for the data plane, and [`authorize`] checks a request against it.
-//! [`direct`] accepts sends, [`deliver`] carries them out, [`telemetry`] tells what became of them, [`sweep`] forgets.
+//! [`direct`] accepts sends, [`deliver`] carries them out ([`remote`] through another
+//! server's hub), [`telemetry`] tells what became of them, [`sweep`] forgets.
 
 mod authorize;
 mod control;
@@ -11,6 +12,7 @@ mod deliver;
 mod direct;
 mod directory;
 mod document;
+mod remote;
 mod rules;
 mod sweep;
 mod telemetry;

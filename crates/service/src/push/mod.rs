@@ -11,7 +11,7 @@ mod corked;
 mod fcm;
 mod lane;
 mod meters;
-mod retry;
+pub(crate) mod retry;
 mod send;
 mod shared;
 

@@ -9,7 +9,7 @@ use domain::push::{Lane, Platform};
 /// Apple advises 15 minutes after a 5xx and Google at least 10 seconds: right for what is stored, useless for a phone
 /// that should ring now. So calls come again quickly, until their deadline: a ring takes 30 seconds or so, which bounds
 /// the number of attempts to a handful. Nobody comes earlier than the provider asked.
-pub(super) fn wait(
+pub(crate) fn wait(
     platform: Platform,
     lane: Lane,
     tries: u32,

@@ -3,7 +3,7 @@
 //! Clients show `Detail` alone and read it only from XML; .NET wants `Code` first and finds a `SubCode=NNNNN.` in the
 //! detail. Shape and texts are those of the recordings in `Azure/azure-notificationhubs-dotnet` (`MockData/*.http`).
 
-use quick_xml::escape::escape;
+use quick_xml::escape::{escape, unescape};
 use time::OffsetDateTime;
 
 /// The content type of [`body`].
@@ -26,6 +26,15 @@ pub fn body(
         "<Error><Code>{status}</Code><Detail>{}</Detail></Error>",
         escape(xml_text(&detail))
     )
+}
+
+/// What an error answer of a hub says; nothing if it says it in another form.
+pub fn detail(body: &str) -> Option<String> {
+    let (_, rest) = body.split_once("<Detail>")?;
+    let (detail, _) = rest.split_once("</Detail>")?;
+    let detail = unescape(detail).ok()?;
+    // The tracking id and the time are for whoever runs that hub.
+    Some(detail.split("TrackingId:").next()?.trim().to_owned())
 }
 
 /// The number that .NET's `ExceptionErrorCodes` has for a code.
@@ -103,6 +112,15 @@ mod tests {
             body(409, "Conflict", "Conflict.", "t", at)
                 .contains("<Detail>SubCode=40900. Conflict.TrackingId:t,")
         );
+    }
+
+    #[test]
+    fn the_detail_of_an_answer_is_read_back() {
+        let at = datetime!(2018-11-07 00:18:37 UTC);
+        let text = body(404, "x", "No hub '<a>'.", "t", at);
+        assert_eq!(detail(&text).as_deref(), Some("No hub '<a>'."));
+        assert_eq!(detail("<html>"), None);
+        assert_eq!(detail("<Detail>&bad;</Detail>"), None);
     }
 
     #[test]
