@@ -162,7 +162,7 @@ async fn serve(
                     io.write_all(&refused).await?;
                 }
                 match rule {
-                    Rule::OneThenMany if requests % 100 == 0 => {
+                    Rule::OneThenMany if requests.is_multiple_of(100) => {
                         // What was sent before this arrives is not a violation: `allowed` follows when all is quiet.
                         io.write_all(&allow(1)).await?;
                         io.write_all(&allow(1_000)).await?;
