@@ -2,6 +2,12 @@
 //!
 //! One file a journey or a surface; [`support`] is their vocabulary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may panic, and its vocabulary with it"
+)]
+
 mod health;
 mod hub;
 mod hub_access;
