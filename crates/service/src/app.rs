@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
 use crate::hubs;
+use crate::identity::TokenSecret;
 use crate::push::Lanes;
 use crate::{Clock, Random, Result, Settings};
 
@@ -21,6 +22,8 @@ pub struct App {
 pub struct Inner {
     /// The database.
     pub(crate) store: Store,
+    /// The server's part of the keys that sign users' tokens.
+    pub(crate) token_secret: TokenSecret,
     /// The source of time.
     pub clock: Clock,
     /// The source of chance.
@@ -68,8 +71,10 @@ impl App {
         );
         let sends = hubs::Sends::new(&store, settings.sends.clone());
         let control = Control::open(&store, &random).await?;
+        let token_secret = TokenSecret::open(&store, &random).await?;
         let inner = Inner {
             store,
+            token_secret,
             control,
             clock,
             random,
@@ -88,6 +93,9 @@ impl App {
         app.tasks.spawn(app.clone().follow_hubs());
         app.recover_notifications().await?;
         app.tasks.spawn(app.clone().sweep_notifications());
+        app.tasks.spawn(app.clone().sweep_devices());
+        app.recover_deadlines().await?;
+        app.tasks.spawn(app.clone().watch_overdue_calls());
         Ok(app)
     }
 

@@ -108,6 +108,12 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<wire::acs::body::Invalid> for Error {
+    fn from(invalid: wire::acs::body::Invalid) -> Self {
+        Self::invalid("BadRequest", invalid.message).at(invalid.target)
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         let (kind, code, message) = match &error {

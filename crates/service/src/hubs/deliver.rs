@@ -210,7 +210,20 @@ impl App {
             .settle(&flight.notification.id, ordinal, &attempted)
             .await;
         count(flight.notification.platform, &attempted);
+        self.judge(&flight.notification, ordinal, &attempted).await;
         settled.then_some(attempted)
+    }
+
+    /// Tells the registrar how a push to a user's device ended.
+    async fn judge(&self, notification: &Notification, ordinal: u32, attempted: &Attempted) {
+        let target = notification.targets.get(ordinal as usize);
+        let Some((user, device)) = target.and_then(|target| target.device.as_ref()) else {
+            return;
+        };
+        // Not worth a second try: the next push to the device ends the same way.
+        if let Err(error) = self.device_failed(user, device, attempted).await {
+            tracing::warn!(%error, %user, registration = %device, "a failed device token could not be written down");
+        }
     }
 
     async fn attempt(&self, notification: &Notification, ordinal: u32) -> Attempted {

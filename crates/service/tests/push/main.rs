@@ -7,5 +7,4 @@
 
 mod apns;
 mod fcm;
-mod raw;
 mod support;

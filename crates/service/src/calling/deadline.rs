@@ -1,0 +1,109 @@
+//! The ring deadline: a timer for each ringing call, made again at the start for those that were ringing at the stop.
+
+use std::time::Duration;
+
+use domain::call::{Call, LegState, Reached, Verb};
+use domain::fanout::{RingEvent, Way};
+use domain::id::CallId;
+use domain::time::Timestamp;
+
+use crate::{App, Kind, Result};
+
+/// How long to wait before a deadline that could not be kept is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often to look for calls whose node did not end their ringing.
+const ROUND: Duration = Duration::from_secs(30);
+
+impl App {
+    /// Ends the ringing of a call at its deadline.
+    pub(super) fn watch_deadline(&self, call: CallId, deadline: Timestamp) {
+        let app = self.clone();
+        self.tasks.spawn(async move {
+            let wait = app.clock.sleep_until(deadline);
+            if app.stopping.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+            while let Err(error) = app.time_out(&call).await {
+                tracing::error!(%error, %call, "a call's ringing could not be ended; it is tried again");
+                let pause = app.clock.sleep(AGAIN);
+                if app.stopping.run_until_cancelled(pause).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Takes up the deadlines of calls that were ringing when the last run ended.
+    pub(crate) async fn recover_deadlines(&self) -> Result<()> {
+        for (call, deadline) in self.store.ringing_calls().await? {
+            self.watch_deadline(call, deadline);
+        }
+        Ok(())
+    }
+
+    /// Ends the ringing that another node should have ended and did not, until the server stops.
+    pub(crate) async fn watch_overdue_calls(self) {
+        loop {
+            let pause = self.clock.sleep(ROUND);
+            if self.stopping.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+            if let Err(error) = self.end_overdue_calls().await {
+                tracing::warn!(%error, "overdue calls could not be ended");
+            }
+        }
+    }
+
+    async fn end_overdue_calls(&self) -> Result<()> {
+        let overdue = self.clock.now() - ROUND;
+        for (call, deadline) in self.store.ringing_calls().await? {
+            if deadline < overdue {
+                self.time_out(&call).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn time_out(&self, id: &CallId) -> Result<()> {
+        let Some(read) = self.store.call(id).await? else {
+            return Ok(());
+        };
+        if !read.call.rings() {
+            return Ok(());
+        }
+        let reach = self.reached(&read.call).await?;
+        match self.change_call(id.as_str(), Verb::TimeOut { reach }).await {
+            // Gone in the meantime: nothing rings.
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// Whether any device of those who still ring took the ring: a connection, or a push service for it.
+    async fn reached(&self, call: &Call) -> Result<Reached> {
+        let ringing = |target| {
+            let leg = call.leg(target);
+            leg.is_some_and(|leg| leg.state == LegState::Ringing)
+        };
+        let deliveries = self.store.deliveries_of_call(&call.id).await?;
+        let accepted = |delivery: &_| {
+            deliveries
+                .iter()
+                .any(|one| (&one.notification, one.ordinal) == *delivery && one.state.is_accepted())
+        };
+        let rings = self.store.rings_of(&call.id).await?;
+        let reached = rings
+            .iter()
+            .filter(|ring| ring.event == RingEvent::IncomingCall && ringing(&ring.target))
+            .any(|ring| match (&ring.way, &ring.delivery) {
+                (Way::Live(_), _) => true,
+                (Way::Push(..), Some((id, ordinal))) => accepted(&(id, *ordinal)),
+                _ => false,
+            });
+        Ok(if reached {
+            Reached::Somebody
+        } else {
+            Reached::Nobody
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! The events of a call.
+
+use domain::call::{Call, Change, State};
+use domain::event::Event;
+use domain::id::EventId;
+use domain::identity::UserId;
+use domain::time::Timestamp;
+use wire::acs::call_events::{self, CallEvent, Ending, Incoming, Participant};
+use wire::acs::calling::{incoming_call_context, server_call_id};
+use wire::acs::identifier::Identifier;
+
+use crate::control::Communication;
+use crate::{App, Error, Kind, Result};
+
+impl App {
+    /// The `serverCallId` of a call.
+    pub fn server_call_id(&self, call: &Call) -> String {
+        server_call_id(&self.settings.base_url, call.id.as_str())
+    }
+
+    /// Up to `limit` events after the one that happened at `at` and has the id `id`, oldest first.
+    pub async fn events_after(&self, at: Timestamp, id: &str, limit: u32) -> Result<Vec<Event>> {
+        Ok(self.store.events_after(at, id, limit).await?)
+    }
+
+    pub(super) fn call_started(
+        &self,
+        call: &Call,
+        communication: &Communication,
+        now: Timestamp,
+    ) -> Event {
+        self.event(communication, self.described(call).started(), now)
+    }
+
+    pub(super) fn incoming_call(
+        &self,
+        call: &Call,
+        communication: &Communication,
+        target: &UserId,
+        now: Timestamp,
+    ) -> Result<Event> {
+        let context = incoming_call_context(
+            &self.token_secret.context_key(),
+            call.id.as_str(),
+            target.as_str(),
+            call.ring_deadline.secs(),
+        )
+        .map_err(|error| {
+            let message = "The call's context could not be signed.";
+            Error::new(Kind::Internal, "InternalServerError", message).caused_by(error)
+        })?;
+        let incoming = Incoming {
+            to: &Identifier::user(target.as_str()),
+            display_name: &call.display_name,
+            context: &context,
+        };
+        let event = self.described(call).incoming(&incoming);
+        Ok(self.event(communication, event, now))
+    }
+
+    /// The events of what a verb changed.
+    pub(super) fn events_of(&self, call: &Call, changes: &[Change], now: Timestamp) -> Vec<Event> {
+        let Some(communication) = self.communication(&call.communication) else {
+            return Vec::new();
+        };
+        changes
+            .iter()
+            .filter_map(|change| self.event_of(call, change))
+            .map(|event| self.event(&communication, event, now))
+            .collect()
+    }
+
+    fn event_of(&self, call: &Call, change: &Change) -> Option<CallEvent> {
+        let described = self.described(call);
+        match change {
+            Change::Joined(user) => {
+                Some(described.participant_added(&participant(call, user, &raw(user))))
+            }
+            Change::Left(user) => {
+                Some(described.participant_removed(&participant(call, user, &raw(user))))
+            }
+            Change::Ended => match &call.state {
+                State::Ended(ended) => Some(described.ended(&Ending {
+                    ended_by: ended.by.as_ref().map(raw).as_ref(),
+                    reason: ended.reason.codes(),
+                    duration_secs: ended.duration().as_secs_f64(),
+                })),
+                _ => None,
+            },
+            Change::Stopped { .. } => None,
+        }
+    }
+
+    fn described(&self, call: &Call) -> call_events::Call {
+        call_events::Call {
+            server_call_id: self.server_call_id(call),
+            correlation_id: call.id.as_str().to_owned(),
+            started_by: raw(&call.from),
+            two_party: call.legs.len() == 1,
+        }
+    }
+
+    fn event(&self, communication: &Communication, event: CallEvent, now: Timestamp) -> Event {
+        Event {
+            id: EventId::new(self.random.uuid().to_string()),
+            topic: communication.id.as_str().to_owned(),
+            kind: event.kind.to_owned(),
+            subject: event.subject,
+            data: event.data,
+            at: now,
+        }
+    }
+}
+
+fn raw(user: &UserId) -> Identifier {
+    Identifier::user(user.as_str())
+}
+
+fn participant<'a>(call: &'a Call, user: &'a UserId, raw: &'a Identifier) -> Participant<'a> {
+    Participant {
+        user: raw,
+        display_name: if call.from == *user {
+            &call.display_name
+        } else {
+            ""
+        },
+        participant_id: user.as_str(),
+        user_agent: "",
+    }
+}
