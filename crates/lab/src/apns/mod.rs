@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -31,8 +30,8 @@ use crate::serve::{Answer, StandIn};
 
 /// The stand-in.
 pub(crate) struct Apns {
-    shared: Arc<Shared>,
-    verifier: Verifier,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) verifier: Verifier,
 }
 
 /// What it remembers about a connection.
@@ -82,7 +81,7 @@ impl StandIn for Apns {
                 };
                 self.refuse(
                     &refusal,
-                    given_id(request.headers()),
+                    given_id(&request),
                     fault.as_ref().and_then(|it| it.retry_after),
                 )
             }
@@ -99,34 +98,27 @@ impl StandIn for Apns {
 }
 
 impl Apns {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            verifier: Verifier::default(),
-        }
-    }
-
     async fn respond(
         &self,
         peer: &Peer,
         request: Request<Incoming>,
         fault: Option<&Fault>,
     ) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        match self.judge(peer, &head, body, fault).await {
+        let id = given_id(&request);
+        match self.judge(peer, request, fault).await {
             Ok(success) => self.accept(&success),
-            Err(refusal) => self.refuse(&refusal, given_id(&head.headers), None),
+            Err(refusal) => self.refuse(&refusal, id, None),
         }
     }
 
     async fn judge(
         &self,
         peer: &Peer,
-        head: &Parts,
-        body: Incoming,
+        request: Request<Incoming>,
         fault: Option<&Fault>,
     ) -> Result<Success, Refusal> {
         let now = self.shared.clock.now();
+        let (head, body) = request.into_parts();
         let device_token = device_token(head.uri.path())?.to_ascii_lowercase();
         if head.method != Method::POST {
             return Err(Reason::MethodNotAllowed.into());
@@ -278,8 +270,10 @@ fn is_device_token(token: &str) -> bool {
 }
 
 /// The sender's `apns-id`, if it is one that can be echoed.
-fn given_id(headers: &HeaderMap) -> Option<String> {
-    Headers::parse(headers).ok().and_then(|fields| fields.id)
+fn given_id(request: &Request<Incoming>) -> Option<String> {
+    Headers::parse(request.headers())
+        .ok()
+        .and_then(|fields| fields.id)
 }
 
 /// "BadEnvironmentKeyIdInToken": a team-scoped key made for the other environment.

@@ -34,10 +34,10 @@ use crate::serve::{Answer, StandIn};
 
 /// The stand-in.
 pub(crate) struct Fcm {
-    shared: Arc<Shared>,
-    schema: Schema,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) schema: Schema,
     /// The addresses by which its token endpoint may be known.
-    audiences: Vec<String>,
+    pub(crate) audiences: Vec<String>,
 }
 
 impl StandIn for Fcm {
@@ -81,16 +81,6 @@ impl StandIn for Fcm {
 }
 
 impl Fcm {
-    pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, serde_json::Error> {
-        let base = &shared.urls.fcm;
-        let audiences = TOKEN_PATHS.iter().map(|path| format!("{base}{path}"));
-        Ok(Self {
-            audiences: audiences.collect(),
-            schema: Schema::load()?,
-            shared,
-        })
-    }
-
     fn grant(&self, head: &Parts, form: &[u8], fault: Option<&Fault>) -> Response<Full<Bytes>> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Status) {
             let status = fault.status.unwrap_or(503);
@@ -331,7 +321,7 @@ fn with_retry_after(
 }
 
 /// The paths of Google's token endpoints, present and past.
-const TOKEN_PATHS: [&str; 4] = [
+pub(crate) const TOKEN_PATHS: [&str; 4] = [
     "/token",
     "/o/oauth2/token",
     "/oauth2/v4/token",

@@ -1,12 +1,17 @@
 //! Who asks, and whether they may: one [`Access`] a route, one [`Principal`] a request.
 
+use std::sync::Arc;
+
 use domain::directory::Caller;
 use domain::hub::Right;
+use domain::identity::{Scope, TokenUser};
 use http::header;
 use http::request::Parts;
-use service::control::Audience;
+use service::control::{Audience, Communication};
 use service::hubs::{SasCaller, SasRequest};
-use service::{App, Result};
+use service::identity::SignedRequest;
+use service::{App, Error, Kind, Result};
+use wire::auth::hmac;
 
 use super::route::Params;
 
@@ -19,6 +24,10 @@ pub enum Access {
     Arm,
     /// A shared access signature with this right at the hub that the path's `{hub}` names.
     Hub(Right),
+    /// An access key of a communication resource (HMAC), or an access token for Communication Services.
+    Communication,
+    /// The access token of a communication user with one of these scopes; with any, if none are named.
+    User(&'static [Scope]),
 }
 
 /// Who a request comes from, once its credential is checked.
@@ -30,13 +39,18 @@ pub enum Principal {
     Arm(Caller),
     /// A rule of a hub.
     Hub(SasCaller),
+    /// Who manages a communication resource.
+    Communication(Arc<Communication>),
+    /// A communication user.
+    User(TokenUser),
 }
 
 impl Access {
     /// Whether the check needs the body (HMAC signs a hash of it).
     pub(super) fn needs_body(self) -> bool {
         match self {
-            Self::Public | Self::Arm | Self::Hub(_) => false,
+            Self::Public | Self::Arm | Self::Hub(_) | Self::User(_) => false,
+            Self::Communication => true,
         }
     }
 
@@ -46,7 +60,7 @@ impl Access {
         app: &App,
         parts: &Parts,
         params: &Params,
-        _body: &[u8],
+        body: &[u8],
     ) -> Result<Principal> {
         match self {
             Self::Public => Ok(Principal::Anonymous),
@@ -56,7 +70,51 @@ impl Access {
             Self::Hub(right) => app
                 .authorize_sas(sas_request(parts), params.get("hub"), right)
                 .map(Principal::Hub),
+            Self::Communication => app
+                .authorize_communication(&signed_request(parts, body))
+                .map(Principal::Communication),
+            Self::User(scopes) => user(app, parts, scopes).await.map(Principal::User),
         }
+    }
+}
+
+/// The user of a token in `Authorization: Bearer`, or in the registrar's `X-Skypetoken`.
+async fn user(app: &App, parts: &Parts, scopes: &[Scope]) -> Result<TokenUser> {
+    let skype = parts.headers.get("x-skypetoken");
+    let skype = skype.and_then(|value| value.to_str().ok());
+    let bearer = authorization(parts)
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+        .map(|(_, token)| token);
+    let token = bearer.or(skype).ok_or_else(|| {
+        let message = "A user's access token is missing: 'Authorization: Bearer …'.";
+        Error::new(Kind::Unauthenticated, "Unauthorized", message)
+    })?;
+    let user = app.authenticate_user_token(token.trim()).await?;
+    if scopes.is_empty() || user.may(scopes) {
+        return Ok(user);
+    }
+    let names: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let message = format!("The access token lacks the scope {}.", names.join(" or "));
+    Err(Error::new(Kind::Forbidden, "Forbidden", message))
+}
+
+fn signed_request<'a>(parts: &'a Parts, body: &'a [u8]) -> SignedRequest<'a> {
+    let text = |name: header::HeaderName| parts.headers.get(name)?.to_str().ok();
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    SignedRequest {
+        signed: hmac::Request {
+            method: parts.method.as_str(),
+            // Exactly as on the request line: percent-encoded ids are signed encoded.
+            target: parts
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
+            // HTTP/2 has the host in the URI.
+            host: authority.or_else(|| text(header::HOST)).unwrap_or_default(),
+            body,
+        },
+        headers: &parts.headers,
     }
 }
 

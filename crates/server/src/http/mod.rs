@@ -5,12 +5,15 @@
 
 mod access;
 mod arm;
+mod calling;
 mod dispatch;
 mod entra;
 mod error;
 mod health;
 mod hub_messages;
+mod identity;
 pub mod plain;
+mod registrar;
 mod request;
 mod route;
 mod trace;
@@ -39,6 +42,9 @@ pub fn table() -> Table {
         Access::Public,
         health::healthz,
     )];
+    routes.extend(identity::routes());
+    routes.extend(registrar::routes());
+    routes.extend(calling::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(unknown_resources());

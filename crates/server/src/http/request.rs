@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use domain::identity::TokenUser;
 use http::request::Parts;
+use service::control::Communication;
 use service::hubs::SasCaller;
 use service::{Error, Kind, Result};
 
@@ -49,6 +51,30 @@ impl Request {
                 Kind::Unauthenticated,
                 "MissingToken",
                 "This takes a shared access signature.",
+            )),
+        }
+    }
+
+    /// The communication resource whose credential the request carries; the route demands one.
+    pub fn communication(&self) -> Result<&Communication> {
+        match &self.principal {
+            Principal::Communication(communication) => Ok(communication),
+            _ => Err(Error::new(
+                Kind::Unauthenticated,
+                "Denied",
+                "This takes an access key of a communication resource.",
+            )),
+        }
+    }
+
+    /// The communication user who asks; the route demands one.
+    pub fn user(&self) -> Result<&TokenUser> {
+        match &self.principal {
+            Principal::User(user) => Ok(user),
+            _ => Err(Error::new(
+                Kind::Unauthenticated,
+                "Unauthorized",
+                "This takes the access token of a communication user.",
             )),
         }
     }

@@ -8,13 +8,17 @@
     reason = "a test may panic, and its vocabulary with it"
 )]
 
+mod calling;
+mod comm;
 mod health;
 mod hub;
 mod hub_access;
 mod hub_crash;
 mod hub_messages;
 mod hub_sends;
+mod identity;
 mod phones;
 mod process;
+mod registrar;
 mod sign_in;
 mod support;
