@@ -101,6 +101,8 @@ pub struct Lab {
     pub apns: Option<SocketAddr>,
     /// The stand-in for FCM.
     pub fcm: Option<SocketAddr>,
+    /// The stand-in for a Web Push service.
+    pub webpush: Option<SocketAddr>,
 }
 
 /// How log lines look.
@@ -159,6 +161,7 @@ impl Lab {
         Addresses {
             apns: or(self.apns, 9443),
             fcm: or(self.fcm, 9444),
+            webpush: or(self.webpush, 9445),
         }
     }
 }

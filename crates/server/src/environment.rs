@@ -33,6 +33,7 @@ pub const NAMES: &[&str] = &[
     "lab_apns_url",
     "lab_fcm_url",
     "lab_fcm_token_url",
+    "lab_webpush_url",
 ];
 
 /// Addresses and credentials of a running server. Every name is a promise to scripts.
@@ -143,6 +144,8 @@ pub struct Lab {
     pub fcm_url: String,
     /// FCM's token endpoint.
     pub fcm_token_url: String,
+    /// The stand-in for a Web Push service.
+    pub webpush_url: String,
 }
 
 impl Environment {
@@ -243,6 +246,7 @@ impl Environment {
             add("CARILLON_LAB_APNS_URL", Some(&lab.apns_url));
             add("CARILLON_LAB_FCM_URL", Some(&lab.fcm_url));
             add("CARILLON_LAB_FCM_TOKEN_URL", Some(&lab.fcm_token_url));
+            add("CARILLON_LAB_WEBPUSH_URL", Some(&lab.webpush_url));
         }
         all
     }

@@ -29,6 +29,8 @@ pub struct Addresses {
     pub apns: SocketAddr,
     /// The stand-in for FCM.
     pub fcm: SocketAddr,
+    /// The stand-in for a Web Push service.
+    pub webpush: SocketAddr,
 }
 
 impl DeviceLab {
@@ -46,7 +48,7 @@ impl DeviceLab {
             data_dir: dir.to_owned(),
             apns: addresses.apns,
             fcm: addresses.fcm,
-            webpush: SocketAddr::new(addresses.apns.ip(), 0),
+            webpush: addresses.webpush,
             tls: tls::server_config(current.clone())?,
             host: "localhost".into(),
             clock: lab::Clock::system(),
@@ -84,6 +86,7 @@ impl DeviceLab {
             apns_url: url("apns_url"),
             fcm_url: url("fcm_url"),
             fcm_token_url: url("fcm_token_url"),
+            webpush_url: url("webpush_url"),
         }
     }
 
@@ -122,7 +125,12 @@ impl DeviceLab {
 
 /// Which of the ports is taken.
 async fn taken(addresses: Addresses, error: &std::io::Error) -> Failure {
-    for (flag, address) in [("--apns", addresses.apns), ("--fcm", addresses.fcm)] {
+    let named = [
+        ("--apns", addresses.apns),
+        ("--fcm", addresses.fcm),
+        ("--webpush", addresses.webpush),
+    ];
+    for (flag, address) in named {
         if let Err(failure) = Port::bind(flag, address).await {
             return failure;
         }

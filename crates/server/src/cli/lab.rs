@@ -44,6 +44,7 @@ impl LabCommand {
             println!("  control  {}", lab.control_url);
             println!("  APNs     {}", lab.apns_url);
             println!("  FCM      {}", lab.fcm_url);
+            println!("  Web Push {}", lab.webpush_url);
         }
         println!("  CA       {}", server.environment.ca_file.display());
         lifecycle::stop_wanted().await?;

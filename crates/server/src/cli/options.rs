@@ -49,6 +49,10 @@ pub struct LabOptions {
     #[arg(long, value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fcm: Option<SocketAddr>,
+    /// Stand in for a Web Push service here [default: 127.0.0.1:9445, or a free port beside --listen …:0]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webpush: Option<SocketAddr>,
 }
 
 impl ServerOptions {

@@ -194,6 +194,11 @@ const KEYS: &[Key] = &[
         &["Where the lab stands in for FCM and its token endpoint."],
         "\"127.0.0.1:9444\"",
     ),
+    shown(
+        "lab.webpush",
+        &["Where the lab stands in for a Web Push service."],
+        "\"127.0.0.1:9445\"",
+    ),
 ];
 
 #[cfg(test)]
