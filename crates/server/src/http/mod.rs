@@ -47,6 +47,7 @@ pub fn table() -> Table {
     routes.extend(calling::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
+    routes.extend(arm::notification_hubs::routes());
     routes.extend(unknown_resources());
     routes.extend(hub_messages::routes());
     Table::new(routes)

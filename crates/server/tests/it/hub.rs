@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::resource::Actor;
 use serde_json::{Map, Value, json};
+use service::hubs::HubChange;
 use wire::arm::ResourceId;
 use wire::auth::sas::Key;
 
@@ -34,11 +35,11 @@ impl Hub {
         let namespace = hub.parent().unwrap();
         let actor = Actor::server();
         let location = object(json!({ "location": "global" }));
-        test.app
-            .put_namespace(&namespace, &location, &actor)
-            .await
-            .unwrap();
-        test.app.put_hub(&hub, &body, &actor).await.unwrap();
+        test.group().await;
+        let change = HubChange::new(&namespace, &location, &actor);
+        test.app.put_namespace(change).await.unwrap();
+        let change = HubChange::new(&hub, &body, &actor);
+        test.app.put_hub(change).await.unwrap();
         let keys = test.app.hub_rule_keys(&hub, RULE).await.unwrap();
         let expiry = test.app.clock.now().secs() + 86_400;
         let token = Key::new(&keys.rule.primary).sign(RULE, "https://localhost:8443/", expiry);
@@ -48,11 +49,9 @@ impl Hub {
     /// Makes another hub beside it; answers a token for it.
     pub async fn other(&self, name: &str, body: Map<String, Value>) -> String {
         let id = ResourceId::parse(&HUB.replace("hub1", name)).unwrap();
-        self.test
-            .app
-            .put_hub(&id, &body, &Actor::server())
-            .await
-            .unwrap();
+        let actor = Actor::server();
+        let change = HubChange::new(&id, &body, &actor);
+        self.test.app.put_hub(change).await.unwrap();
         let keys = self.test.app.hub_rule_keys(&id, RULE).await.unwrap();
         let expiry = self.test.app.clock.now().secs() + 86_400;
         let resource = format!("https://localhost:8443/{name}");

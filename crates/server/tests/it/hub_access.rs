@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::hub::Right;
 use domain::resource::Actor;
 use serde_json::{Value, json};
-use service::hubs::SasRequest;
+use service::control::Precondition;
+use service::hubs::{HubChange, SasRequest};
 use wire::arm::ResourceId;
 use wire::auth::sas::Key;
 
@@ -23,6 +24,7 @@ impl Hubs {
         let hubs = Self {
             test: TestApp::start().await,
         };
+        hubs.test.group().await;
         for namespace in namespaces {
             hubs.create(namespace).await;
             // The oldest namespace is the default one.
@@ -36,9 +38,11 @@ impl Hubs {
         let actor = Actor::server();
         let body = object(json!({ "location": "global" }));
         let space = id(&format!("namespaces/{namespace}"));
-        app.put_namespace(&space, &body, &actor).await.unwrap();
+        let change = HubChange::new(&space, &body, &actor);
+        app.put_namespace(change).await.unwrap();
         let hub = hub_id(namespace);
-        app.put_hub(&hub, &body, &actor).await.unwrap();
+        let change = HubChange::new(&hub, &body, &actor);
+        app.put_hub(change).await.unwrap();
         for right in ["Listen", "Send", "Manage"] {
             let body = object(json!({ "properties": { "rights": [right] } }));
             let name = right.to_lowercase();
@@ -214,7 +218,7 @@ async fn a_change_counts_for_the_next_request() {
     assert!(authorize(&renewed).is_err());
     let full = hubs.token("push", "manage", ROOT).await;
     assert!(authorize(&full).is_ok());
-    app.delete_hub_resource(&id("namespaces/push"))
+    app.delete_resource(&id("namespaces/push"), &Precondition::Always)
         .await
         .unwrap();
     assert!(authorize(&full).is_err());

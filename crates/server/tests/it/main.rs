@@ -13,6 +13,7 @@ mod comm;
 mod health;
 mod hub;
 mod hub_access;
+mod hub_control;
 mod hub_crash;
 mod hub_messages;
 mod hub_sends;

@@ -160,6 +160,21 @@ impl TestApp {
             .to_owned()
     }
 
+    /// Makes the resource group `default`.
+    pub async fn group(&self) {
+        let body = serde_json::from_value(serde_json::json!({ "location": "global" })).unwrap();
+        let subscription = &self.app.settings.subscriptions[0].id;
+        self.app
+            .put_group(
+                subscription,
+                "default",
+                &body,
+                &domain::resource::Actor::server(),
+            )
+            .await
+            .unwrap();
+    }
+
     /// Sends a request to the control plane, signed in.
     pub async fn arm(&self, method: &str, path: &str, body: &str) -> Answer {
         let bearer = format!("Bearer {}", self.token().await);

@@ -58,8 +58,7 @@ impl App {
         let group = self.resource_group(subscription, name).await?;
         let mut tx = self.store.begin().await?;
         tx.delete_resource(&group.id).await?;
-        self.commit_control(tx).await?;
-        self.refresh_hubs().await
+        self.commit_control(tx).await
     }
 
     fn group_id(&self, subscription: &str, name: &str) -> Result<ResourceId> {

@@ -126,11 +126,40 @@ pub static COMMUNICATION: Kind = Kind {
     locations: &["global"],
 };
 
+/// `Microsoft.NotificationHubs/namespaces`.
+pub static NAMESPACE: Kind = Kind {
+    namespace: "Microsoft.NotificationHubs",
+    name: "namespaces",
+    api_versions: HUB_VERSIONS,
+    locations: &["global"],
+};
+
+/// `Microsoft.NotificationHubs/namespaces/notificationHubs`.
+pub static HUB: Kind = Kind {
+    namespace: "Microsoft.NotificationHubs",
+    name: "namespaces/notificationHubs",
+    api_versions: HUB_VERSIONS,
+    locations: &["global"],
+};
+
+static HUB_VERSIONS: &[&str] = &[
+    "2023-10-01-preview",
+    "2023-09-01",
+    "2023-01-01-preview",
+    "2017-04-01",
+    "2016-03-01",
+    "2014-09-01",
+];
+
 /// Every provider of this server.
 pub static PROVIDERS: &[&Provider] = &[
     &Provider {
         namespace: "Microsoft.Communication",
         kinds: &[&COMMUNICATION],
+    },
+    &Provider {
+        namespace: "Microsoft.NotificationHubs",
+        kinds: &[&NAMESPACE, &HUB],
     },
     &Provider {
         namespace: "Microsoft.Resources",

@@ -31,6 +31,7 @@ pub use communication::{Communication, HubStatus, KeyName};
 pub use directory::NewApp;
 pub use link::Linked;
 pub use operation::Operation;
+pub(crate) use resources::not_found;
 pub use resources::{Draft, Page, Precondition, PutOutcome};
 pub use seed::Seeded;
 pub use signin::{Audience, Grant, GrantRequest, Tokens, UserTokens};
@@ -116,7 +117,8 @@ impl App {
         tx.set_meta(VERSION, &self.random.uuid().to_string())
             .await?;
         tx.commit().await?;
-        self.control.reload(&self.store).await
+        self.control.reload(&self.store).await?;
+        self.refresh_hubs().await
     }
 
     /// Follows changes of other nodes until the server stops.

@@ -9,7 +9,7 @@ use wire::arm::ResourceId;
 use wire::hub::credential;
 
 use super::resources::{Draft, Precondition};
-use crate::hubs::{HUBS, NAMESPACES};
+use crate::hubs::{HUBS, HubChange, NAMESPACES};
 use crate::{App, Error, Kind, Result};
 
 /// The resources of `carillon dev`, and how to reach them.
@@ -109,11 +109,13 @@ impl App {
         };
         if self.store.resource(&namespace).await?.is_none() {
             let body = json!({ "location": "global", "sku": { "name": "Standard" } });
-            self.put_namespace(&namespace, &object(body), actor).await?;
+            let body = object(body);
+            self.put_namespace(HubChange::new(&namespace, &body, actor))
+                .await?;
         }
         if self.hub(hub.key()).is_none() {
-            let body = json!({ "location": "global", "properties": credentials });
-            self.put_hub(hub, &object(body), actor).await?;
+            let body = object(json!({ "location": "global", "properties": credentials }));
+            self.put_hub(HubChange::new(hub, &body, actor)).await?;
         } else {
             self.follow_lab(hub, credentials, actor).await?;
         }
@@ -143,7 +145,7 @@ impl App {
         });
         if moved {
             let body = object(json!({ "properties": credentials }));
-            self.patch_hub(hub, &body, actor).await?;
+            self.patch_hub(HubChange::new(hub, &body, actor)).await?;
         }
         Ok(())
     }

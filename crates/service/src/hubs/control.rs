@@ -1,38 +1,50 @@
-//! Namespaces and hubs as ARM resources: made, changed, deleted.
+//! Namespaces and hubs as ARM resources: made and changed, with what each may be.
 
-use domain::resource::{Actor, Resource, Touch};
+use std::collections::BTreeMap;
+
+use domain::resource::{Actor, Resource};
 use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
 use wire::arm::lenient_json::property;
 use wire::hub::credential::{self, Change, Invalid};
 
 use super::credentials::Usable;
-use super::document::{Credentials, NAMESPACES, Secrets, StoredRule};
+use super::document::{Credentials, Document, StoredRule};
 use super::rules::ALL_RIGHTS;
+use crate::control::{Precondition, PutOutcome};
 use crate::{App, Error, Kind, Result};
 
-/// A resource as it is after a `PUT`.
-pub struct Written {
-    /// The resource.
-    pub resource: Resource,
-    /// Whether it is new.
-    pub created: bool,
+/// A request to make or change a namespace or hub.
+#[derive(Clone, Copy)]
+pub struct HubChange<'a> {
+    pub(super) id: &'a ResourceId,
+    pub(super) body: &'a Map<String, Value>,
+    pub(super) condition: &'a Precondition,
+    pub(super) actor: &'a Actor,
 }
 
-/// A namespace or hub while it is changed.
-pub(super) struct Document {
-    pub(super) resource: Resource,
-    pub(super) secrets: Secrets,
+impl<'a> HubChange<'a> {
+    /// A change under no condition.
+    pub fn new(id: &'a ResourceId, body: &'a Map<String, Value>, actor: &'a Actor) -> Self {
+        Self {
+            id,
+            body,
+            condition: &Precondition::Always,
+            actor,
+        }
+    }
+
+    /// The same if `condition` holds.
+    #[must_use]
+    pub fn when(self, condition: &'a Precondition) -> Self {
+        Self { condition, ..self }
+    }
 }
 
 impl App {
-    /// Makes a namespace, or changes one to what `body` says.
-    pub async fn put_namespace(
-        &self,
-        id: &ResourceId,
-        body: &Map<String, Value>,
-        actor: &Actor,
-    ) -> Result<Written> {
+    /// Makes a namespace, or changes one to what the body says.
+    pub async fn put_namespace(&self, change: HubChange<'_>) -> Result<PutOutcome> {
+        let HubChange { id, body, .. } = change;
         check_namespace_name(id.name())?;
         if let Some(other) = self.hub_snapshot().namespace(id.name())
             && other.key != id.key()
@@ -40,48 +52,40 @@ impl App {
             let message = format!("The namespace name '{}' is taken.", id.name());
             return Err(Error::new(Kind::Conflict, "NamespaceUnavailable", message).at("name"));
         }
-        let root = [self.new_rule("RootManageSharedAccessKey", &ALL_RIGHTS)];
-        self.put(id, actor, &root, |document| {
-            let resource = &mut document.resource;
-            require_location(body, resource)?;
-            copy(body, &mut resource.body, &["location", "tags", "sku"])?;
-            let sku = resource.body.entry("sku");
+        let rules = [self.new_rule("RootManageSharedAccessKey", &ALL_RIGHTS)];
+        self.put_document(change, &rules, |document| {
+            document.copy(body, &["location", "tags", "sku"])?;
+            document.require_location()?;
+            let sku = document.body.entry("sku");
             sku.or_insert_with(|| json!({ "name": "Free" }));
             document.set_namespace_properties(body)
         })
         .await
     }
 
-    /// Changes what `body` names of a namespace.
-    pub async fn patch_namespace(
-        &self,
-        id: &ResourceId,
-        body: &Map<String, Value>,
-        actor: &Actor,
-    ) -> Result<Resource> {
-        self.patch(id, actor, |document| {
-            copy(body, &mut document.resource.body, &["tags", "sku"])?;
-            document.set_namespace_properties(body)
+    /// Changes what the body names of a namespace.
+    pub async fn patch_namespace(&self, change: HubChange<'_>) -> Result<Resource> {
+        self.edit(change.id, change.condition, change.actor, |document| {
+            document.copy(change.body, &["tags", "sku"])?;
+            document.set_namespace_properties(change.body)
         })
         .await
     }
 
-    /// Makes a hub, or changes one to what `body` says. A credential that `body` does not name stays, since no
+    /// Makes a hub, or changes one to what the body says. A credential that the body does not name stays, since no
     /// answer shows it and some clients cannot name all kinds; `null` removes it.
-    pub async fn put_hub(
-        &self,
-        id: &ResourceId,
-        body: &Map<String, Value>,
-        actor: &Actor,
-    ) -> Result<Written> {
+    pub async fn put_hub(&self, change: HubChange<'_>) -> Result<PutOutcome> {
+        let HubChange { id, body, .. } = change;
         check_hub_name(id.name())?;
-        let namespace = self.hub_namespace(id).await?;
-        let rules = self.default_rules();
-        self.put(id, actor, &rules, |document| {
-            let resource = &mut document.resource;
-            copy(body, &mut resource.body, &["location", "tags", "sku"])?;
-            if let Some(location) = namespace.body.get("location") {
-                let own = resource.body.entry("location");
+        let namespace = match id.parent() {
+            Some(namespace) => self.find_resource(&namespace).await?,
+            None => None,
+        };
+        let location = namespace.and_then(|namespace| namespace.body.get("location").cloned());
+        self.put_document(change, &self.default_rules(), |document| {
+            document.copy(body, &["location", "tags", "sku"])?;
+            if let Some(location) = &location {
+                let own = document.body.entry("location");
                 own.or_insert_with(|| location.clone());
             }
             document.set_hub_properties(body)
@@ -89,37 +93,19 @@ impl App {
         .await
     }
 
-    /// Changes what `body` names of a hub.
-    pub async fn patch_hub(
-        &self,
-        id: &ResourceId,
-        body: &Map<String, Value>,
-        actor: &Actor,
-    ) -> Result<Resource> {
-        self.patch(id, actor, |document| {
-            copy(body, &mut document.resource.body, &["tags", "sku"])?;
-            document.set_hub_properties(body)
+    /// Changes what the body names of a hub.
+    pub async fn patch_hub(&self, change: HubChange<'_>) -> Result<Resource> {
+        self.edit(change.id, change.condition, change.actor, |document| {
+            document.copy(change.body, &["tags", "sku"])?;
+            document.set_hub_properties(change.body)
         })
         .await
     }
 
-    /// A namespace or hub.
-    pub async fn hub_resource(&self, id: &ResourceId) -> Result<Resource> {
-        self.store.resource(id).await?.ok_or_else(|| not_found(id))
-    }
-
-    /// Deletes a namespace with its hubs, or a hub; `false` if there was none.
-    pub async fn delete_hub_resource(&self, id: &ResourceId) -> Result<bool> {
-        let mut tx = self.store.begin().await?;
-        let deleted = tx.delete_resource(id).await?;
-        tx.commit().await?;
-        self.refresh_hubs().await?;
-        Ok(deleted)
-    }
-
     /// The credentials of a namespace or hub, secrets included.
     pub async fn pns_credentials(&self, id: &ResourceId) -> Result<Credentials> {
-        Ok(self.open_document(id).await?.secrets.credentials)
+        let document = Document::of(&self.resource(id).await?)?;
+        Ok(document.secrets.credentials)
     }
 
     /// Whether a namespace may be called `name`.
@@ -129,141 +115,72 @@ impl App {
 
     /// Whether a hub of `namespace` may be called `name`.
     pub async fn is_hub_available(&self, namespace: &ResourceId, name: &str) -> Result<bool> {
-        self.hub_resource(namespace).await?;
+        self.resource(namespace).await?;
         let Ok(id) = namespace.child("notificationHubs", name) else {
             return Ok(false);
         };
         Ok(check_hub_name(name).is_ok() && self.hub(id.key()).is_none())
     }
 
-    pub(super) async fn open_document(&self, id: &ResourceId) -> Result<Document> {
-        Document::open(self.hub_resource(id).await?)
-    }
-
-    /// Changes an existing namespace or hub. `change` runs again if somebody was quicker.
-    pub(super) async fn edit<T>(
+    /// Changes an existing namespace or hub.
+    pub(super) async fn edit(
         &self,
         id: &ResourceId,
+        condition: &Precondition,
         actor: &Actor,
-        change: impl Fn(&Self, &mut Document) -> Result<T>,
-    ) -> Result<T> {
-        for _ in 0..ATTEMPTS {
-            let mut document = self.open_document(id).await?;
-            let outcome = change(self, &mut document)?;
-            if self.save(document, actor).await?.is_some() {
-                return Ok(outcome);
-            }
-        }
-        let message = format!("{id} is being changed by others. Try again.");
-        Err(Error::new(Kind::Conflict, "Conflict", message))
-    }
-
-    async fn patch(
-        &self,
-        id: &ResourceId,
-        actor: &Actor,
-        change: impl Fn(&mut Document) -> Result<()>,
+        edit: impl Fn(&mut Document) -> Result<()> + Send + Sync,
     ) -> Result<Resource> {
-        self.edit(id, actor, |_, document| change(document)).await?;
-        self.hub_resource(id).await
+        self.resource(id).await?;
+        let put = self.put_resource(id, condition, actor, |current| {
+            let current = current.ok_or_else(|| crate::control::not_found(id))?;
+            let mut document = Document::of(current)?;
+            edit(&mut document)?;
+            document.into_draft()
+        });
+        Ok(put.await?.resource)
     }
 
-    async fn put(
+    /// Makes a namespace or hub with `rules`, or changes one and leaves it its own.
+    pub(super) async fn put_document(
         &self,
-        id: &ResourceId,
-        actor: &Actor,
+        change: HubChange<'_>,
         rules: &[StoredRule],
-        change: impl Fn(&mut Document) -> Result<()>,
-    ) -> Result<Written> {
-        let touch = Touch {
-            at: self.clock.now(),
-            by: actor.clone(),
-        };
-        let mut document = Document {
-            resource: Resource {
-                id: id.clone(),
-                etag: self.random.uuid().to_string(),
-                body: Map::new(),
-                secrets: None,
-                created: touch.clone(),
-                updated: touch,
-            },
-            secrets: Secrets {
-                rules: rules.to_vec(),
-                credentials: Credentials::new(),
-            },
-        };
-        let exists = self.store.resource(id).await?.is_some();
-        if !exists {
-            change(&mut document)?;
-            document.secrets.put_into(&mut document.resource)?;
-            let mut tx = self.store.begin().await?;
-            let created = tx.insert_resource(&document.resource).await?;
-            tx.commit().await?;
-            if created {
-                self.refresh_hubs().await?;
-                let resource = document.resource;
-                return Ok(Written { resource, created });
-            }
-        }
-        let resource = self.patch(id, actor, change).await?;
-        Ok(Written {
-            resource,
-            created: false,
+        edit: impl Fn(&mut Document) -> Result<()> + Send + Sync,
+    ) -> Result<PutOutcome> {
+        let HubChange {
+            id,
+            condition,
+            actor,
+            ..
+        } = change;
+        self.put_resource(id, condition, actor, |current| {
+            let new = || Ok(Document::with(rules));
+            let mut document = current.map_or_else(new, Document::of)?;
+            edit(&mut document)?;
+            document.into_draft()
         })
-    }
-
-    /// Writes a changed document; `None` if somebody was quicker.
-    async fn save(&self, mut document: Document, actor: &Actor) -> Result<Option<()>> {
-        document.secrets.put_into(&mut document.resource)?;
-        let resource = &mut document.resource;
-        let previous = std::mem::replace(&mut resource.etag, self.random.uuid().to_string());
-        resource.updated = Touch {
-            at: self.clock.now(),
-            by: actor.clone(),
-        };
-        let mut tx = self.store.begin().await?;
-        if !tx.update_resource(resource, &previous).await? {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        self.refresh_hubs().await?;
-        Ok(Some(()))
-    }
-
-    async fn hub_namespace(&self, hub: &ResourceId) -> Result<Resource> {
-        let namespace = hub.parent().ok_or_else(|| not_found(hub))?;
-        self.hub_resource(&namespace).await
+        .await
     }
 }
 
 impl Document {
-    fn open(resource: Resource) -> Result<Self> {
-        let secrets = Secrets::of(&resource)?;
-        Ok(Self { resource, secrets })
-    }
-
     fn set_namespace_properties(&mut self, body: &Map<String, Value>) -> Result<()> {
-        check_sku(&self.resource.body)?;
+        check_sku(&self.body)?;
         let Some(properties) = object(body, "properties")? else {
             return Ok(());
         };
-        copy(
-            properties,
-            self.resource.properties_mut(),
-            NAMESPACE_PROPERTIES,
-        )?;
+        copy(properties, self.properties(), NAMESPACE_PROPERTIES)?;
         match object(properties, "pnsCredentials")? {
             Some(credentials) => self.set_credentials(credentials, "properties.pnsCredentials"),
             None => Ok(()),
         }
     }
 
-    fn set_hub_properties(&mut self, body: &Map<String, Value>) -> Result<()> {
+    pub(super) fn set_hub_properties(&mut self, body: &Map<String, Value>) -> Result<()> {
         let Some(properties) = object(body, "properties")? else {
             return Ok(());
         };
-        copy(properties, self.resource.properties_mut(), HUB_PROPERTIES)?;
+        copy(properties, self.properties(), HUB_PROPERTIES)?;
         self.set_credentials(properties, "properties")
     }
 
@@ -282,6 +199,18 @@ impl Document {
             };
         }
         Usable::of(credentials).map(drop).map_err(invalid)
+    }
+
+    fn copy(&mut self, from: &Map<String, Value>, names: &[&str]) -> Result<()> {
+        copy(from, &mut self.body, names)
+    }
+
+    fn require_location(&self) -> Result<()> {
+        if self.body.contains_key("location") {
+            return Ok(());
+        }
+        let message = "The location property is required for this definition.";
+        Err(Error::invalid("LocationRequired", message).at("location"))
     }
 }
 
@@ -319,20 +248,10 @@ fn object<'b>(body: &'b Map<String, Value>, name: &str) -> Result<Option<&'b Map
 
 fn is_of_type(name: &str, value: &Value) -> bool {
     match name {
-        "tags" => value
-            .as_object()
-            .is_some_and(|tags| tags.values().all(Value::is_string)),
+        "tags" => serde_json::from_value::<BTreeMap<String, String>>(value.clone()).is_ok(),
         "sku" | "networkAcls" => value.is_object(),
         _ => value.is_string(),
     }
-}
-
-fn require_location(body: &Map<String, Value>, resource: &Resource) -> Result<()> {
-    if property(body, "location").is_some() || resource.body.contains_key("location") {
-        return Ok(());
-    }
-    let message = "The location property is required for this definition.";
-    Err(Error::invalid("LocationRequired", message).at("location"))
 }
 
 fn check_sku(body: &Map<String, Value>) -> Result<()> {
@@ -351,7 +270,8 @@ fn check_namespace_name(name: &str) -> Result<()> {
         && name.ends_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     fits.then_some(()).ok_or_else(|| {
-        let message = "A namespace's name has 1 to 50 letters, digits and '-', begins with a letter and does not end with '-'.";
+        let message = "A namespace's name has 1 to 50 letters, digits and '-', begins with a letter and does not \
+                       end with '-'.";
         Error::invalid("InvalidNamespaceName", message).at("namespaceName")
     })
 }
@@ -369,22 +289,6 @@ fn check_hub_name(name: &str) -> Result<()> {
     })
 }
 
-fn not_found(id: &ResourceId) -> Error {
-    let namespace = id.is_type(NAMESPACES);
-    let names = id.names().join("/");
-    let kind = if namespace {
-        "namespaces"
-    } else {
-        "namespaces/notificationHubs"
-    };
-    let message = format!(
-        "The Resource 'Microsoft.NotificationHubs/{kind}/{names}' under resource group '{}' was not found. \
-         For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-        id.group().unwrap_or_default()
-    );
-    Error::not_found("ResourceNotFound", message)
-}
-
 const NAMESPACE_PROPERTIES: &[&str] = &[
     "replicationRegion",
     "zoneRedundancy",
@@ -393,5 +297,3 @@ const NAMESPACE_PROPERTIES: &[&str] = &[
 ];
 const HUB_PROPERTIES: &[&str] = &["registrationTtl", "userMetadata"];
 const SKUS: [&str; 3] = ["Free", "Basic", "Standard"];
-/// How often a change is tried again when another was quicker.
-const ATTEMPTS: usize = 8;

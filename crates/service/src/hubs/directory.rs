@@ -14,7 +14,7 @@ use store::ResourceQuery;
 use tokio::sync::Mutex;
 
 use super::credentials::Usable;
-use super::document::{HUBS, NAMESPACES, Secrets};
+use super::document::{Document, HUBS, NAMESPACES};
 use crate::{App, Result};
 
 /// The long-lived object of this subject.
@@ -109,15 +109,15 @@ impl Snapshot {
         let mut by_age: Vec<&Resource> = namespaces.iter().collect();
         by_age.sort_by_key(|namespace| (namespace.created.at, namespace.id.key().to_owned()));
         for resource in by_age {
-            let secrets = Secrets::of(resource)?;
+            let above = Document::of(resource)?;
             let namespace = Arc::new(Namespace {
                 key: resource.id.key().to_owned(),
                 resource_id: resource.id.as_str().to_owned(),
                 name: resource.id.name().to_owned(),
-                rules: secrets.rules(),
+                rules: above.rules(),
             });
             for hub in hubs_of(&namespace.key, hubs) {
-                snapshot.add(self::hub(&namespace, &secrets, hub)?);
+                snapshot.add(self::hub(&namespace, &above, hub)?);
             }
             snapshot.namespaces.push(namespace);
         }
@@ -151,13 +151,13 @@ fn hubs_of<'r>(namespace: &str, hubs: &'r [Resource]) -> impl Iterator<Item = &'
         .filter(move |hub| hub.id.key().starts_with(&inside))
 }
 
-fn hub(namespace: &Namespace, above: &Secrets, resource: &Resource) -> Result<Hub> {
-    let secrets = Secrets::of(resource)?;
-    let mut rules = secrets.rules();
+fn hub(namespace: &Namespace, above: &Document, resource: &Resource) -> Result<Hub> {
+    let document = Document::of(resource)?;
+    let mut rules = document.rules();
     rules.extend(namespace.rules.iter().cloned());
     // Where a hub has no credential of a kind, that of its namespace serves.
-    let mut credentials = above.credentials.clone();
-    credentials.extend(secrets.credentials);
+    let mut credentials = above.secrets.credentials.clone();
+    credentials.extend(document.secrets.credentials);
     let usable = Usable::of(&credentials).unwrap_or_else(|invalid| {
         tracing::error!(hub = %resource.id, %invalid, "a stored credential is of no use; the hub is without");
         Usable::default()

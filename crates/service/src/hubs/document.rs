@@ -8,8 +8,10 @@ use domain::resource::Resource;
 use domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use wire::hub::credential::Fields;
 
+use crate::control::Draft;
 use crate::{Error, Kind, Result};
 
 /// The type of a namespace.
@@ -45,28 +47,70 @@ pub struct StoredRule {
     pub modified_at: Timestamp,
 }
 
-impl Secrets {
+/// A namespace or hub while it is read or changed.
+pub(super) struct Document {
+    /// `location`, `tags`, `properties`, …
+    pub(super) body: Map<String, Value>,
+    pub(super) secrets: Secrets,
+}
+
+impl Document {
     pub(super) fn of(resource: &Resource) -> Result<Self> {
-        let Some(text) = &resource.secrets else {
-            return Ok(Self::default());
+        let secrets = match &resource.secrets {
+            Some(text) => serde_json::from_str(text.expose_secret()).map_err(broken)?,
+            None => Secrets::default(),
         };
-        serde_json::from_str(text.expose_secret()).map_err(|error| broken(resource, error))
+        Ok(Self {
+            body: resource.body.clone(),
+            secrets,
+        })
     }
 
-    /// Puts the secrets back into their resource.
-    pub(super) fn put_into(&self, resource: &mut Resource) -> Result<()> {
-        let text = serde_json::to_string(self).map_err(|error| broken(resource, error))?;
-        resource.secrets = Some(SecretString::from(text));
-        Ok(())
+    /// An empty one with these rules.
+    pub(super) fn with(rules: &[StoredRule]) -> Self {
+        Self {
+            body: Map::new(),
+            secrets: Secrets {
+                rules: rules.to_vec(),
+                credentials: Credentials::new(),
+            },
+        }
+    }
+
+    pub(super) fn into_draft(self) -> Result<Draft> {
+        let secrets = serde_json::to_string(&self.secrets).map_err(broken)?;
+        Ok(Draft {
+            body: self.body,
+            secrets: Some(SecretString::from(secrets)),
+        })
+    }
+
+    /// The body's `properties`, made if there are none.
+    pub(super) fn properties(&mut self) -> &mut Map<String, Value> {
+        let properties = self.body.entry("properties");
+        let properties = properties.or_insert_with(|| Value::Object(Map::new()));
+        if !properties.is_object() {
+            *properties = Value::Object(Map::new());
+        }
+        #[expect(clippy::unreachable, reason = "it was made an object just above")]
+        match properties {
+            Value::Object(properties) => properties,
+            _ => unreachable!(),
+        }
     }
 
     /// The rules as the data plane uses them.
     pub(super) fn rules(&self) -> Vec<Rule> {
-        self.rules.iter().map(StoredRule::to_rule).collect()
+        self.secrets.rules.iter().map(StoredRule::to_rule).collect()
     }
 }
 
 impl StoredRule {
+    /// The rules of a namespace or hub.
+    pub fn all_of(resource: &Resource) -> Result<Vec<Self>> {
+        Ok(Document::of(resource)?.secrets.rules)
+    }
+
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -77,7 +121,7 @@ impl StoredRule {
     }
 }
 
-fn broken(resource: &Resource, error: serde_json::Error) -> Error {
-    let message = format!("The secrets of {} are of no known form.", resource.id);
+fn broken(error: serde_json::Error) -> Error {
+    let message = "The server failed to do this. Its log says why.";
     Error::new(Kind::Internal, "InternalServerError", message).caused_by(error)
 }

@@ -18,7 +18,7 @@ mod sweep;
 mod telemetry;
 
 pub use authorize::{SasCaller, SasRequest};
-pub use control::Written;
+pub use control::HubChange;
 pub(crate) use deliver::Sends;
 pub use deliver::SendsConfig;
 pub use direct::{DirectSend, Sent, refused};

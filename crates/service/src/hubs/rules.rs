@@ -10,6 +10,7 @@ use wire::arm::connection_string::ConnectionString;
 use wire::arm::lenient_json::property;
 
 use super::document::StoredRule;
+use crate::control::Precondition;
 use crate::{App, Error, Result};
 
 /// The keys of a rule, as `listKeys` answers them.
@@ -25,14 +26,12 @@ pub struct RuleKeys {
 impl App {
     /// The rules of a namespace or hub.
     pub async fn hub_rules(&self, of: &ResourceId) -> Result<Vec<StoredRule>> {
-        Ok(self.open_document(of).await?.secrets.rules)
+        StoredRule::all_of(&self.resource(of).await?)
     }
 
     /// One rule of a namespace or hub.
     pub async fn hub_rule(&self, of: &ResourceId, name: &str) -> Result<StoredRule> {
-        let rules = self.hub_rules(of).await?;
-        let found = rules.into_iter().find(|rule| rule.is(name));
-        found.ok_or_else(|| no_rule(of, name))
+        named(self.hub_rules(of).await?, of, name)
     }
 
     /// Makes a rule, or changes the rights of one; its keys stay.
@@ -43,25 +42,22 @@ impl App {
         body: &Map<String, Value>,
         actor: &Actor,
     ) -> Result<StoredRule> {
-        let name = rule_name(name)?;
-        let rights = rights(body)?;
-        self.edit(of, actor, |app, document| {
-            let now = app.clock.now();
+        let rule = self.new_rule(rule_name(name)?, &rights(body)?);
+        let put = self.edit(of, &Precondition::Always, actor, |document| {
             let rules = &mut document.secrets.rules;
-            if let Some(rule) = rules.iter_mut().find(|rule| rule.is(name)) {
-                rule.rights.clone_from(&rights);
-                rule.modified_at = now;
-                return Ok(rule.clone());
+            if let Some(known) = rules.iter_mut().find(|known| known.is(name)) {
+                known.rights.clone_from(&rule.rights);
+                known.modified_at = rule.modified_at;
+                return Ok(());
             }
             if rules.len() >= MAX_RULES {
                 let message = format!("There are {MAX_RULES} rules already, which is the limit.");
                 return Err(Error::invalid("QuotaExceeded", message));
             }
-            let rule = app.new_rule(name, &rights);
             rules.push(rule.clone());
-            Ok(rule)
-        })
-        .await
+            Ok(())
+        });
+        named(StoredRule::all_of(&put.await?)?, of, name)
     }
 
     /// Deletes a rule; `false` if there was none.
@@ -71,13 +67,15 @@ impl App {
         name: &str,
         actor: &Actor,
     ) -> Result<bool> {
-        self.edit(of, actor, |_, document| {
-            let rules = &mut document.secrets.rules;
-            let before = rules.len();
-            rules.retain(|rule| !rule.is(name));
-            Ok(rules.len() < before)
+        if !self.hub_rules(of).await?.iter().any(|rule| rule.is(name)) {
+            return Ok(false);
+        }
+        self.edit(of, &Precondition::Always, actor, |document| {
+            document.secrets.rules.retain(|rule| !rule.is(name));
+            Ok(())
         })
-        .await
+        .await?;
+        Ok(true)
     }
 
     /// The keys of a rule, with connection strings for this server.
@@ -94,23 +92,21 @@ impl App {
         body: &Map<String, Value>,
         actor: &Actor,
     ) -> Result<RuleKeys> {
-        let primary = is_primary(body)?;
-        let rule = self
-            .edit(of, actor, |app, document| {
-                let mut rules = document.secrets.rules.iter_mut();
-                let rule = rules
-                    .find(|rule| rule.is(name))
-                    .ok_or_else(|| no_rule(of, name))?;
-                let key = if primary {
-                    &mut rule.primary
-                } else {
-                    &mut rule.secondary
-                };
-                *key = app.new_key();
-                rule.modified_at = app.clock.now();
-                Ok(rule.clone())
-            })
-            .await?;
+        let (primary, key, now) = (is_primary(body)?, self.new_key(), self.clock.now());
+        let put = self.edit(of, &Precondition::Always, actor, |document| {
+            let mut rules = document.secrets.rules.iter_mut();
+            let rule = rules.find(|rule| rule.is(name));
+            let rule = rule.ok_or_else(|| no_rule(of, name))?;
+            let old = if primary {
+                &mut rule.primary
+            } else {
+                &mut rule.secondary
+            };
+            old.clone_from(&key);
+            rule.modified_at = now;
+            Ok(())
+        });
+        let rule = named(StoredRule::all_of(&put.await?)?, of, name)?;
         Ok(self.with_connection_strings(rule))
     }
 
@@ -211,6 +207,11 @@ fn is_primary(body: &Map<String, Value>) -> Result<bool> {
             Err(Error::invalid("InvalidPolicyKey", message).at("policyKey"))
         }
     }
+}
+
+fn named(rules: Vec<StoredRule>, of: &ResourceId, name: &str) -> Result<StoredRule> {
+    let found = rules.into_iter().find(|rule| rule.is(name));
+    found.ok_or_else(|| no_rule(of, name))
 }
 
 fn no_rule(of: &ResourceId, name: &str) -> Error {

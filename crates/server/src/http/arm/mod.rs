@@ -5,6 +5,8 @@
 
 pub mod communication;
 pub mod groups;
+pub mod hub_rules;
+pub mod notification_hubs;
 pub mod providers;
 pub mod resources;
 pub mod subscriptions;
