@@ -73,12 +73,12 @@ fn json_error(status: StatusCode, error: &Error) -> Response {
         inner["target"] = json!(target);
     }
     let body = json!({ "error": inner }).to_string();
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
-        body,
-    )
-        .into_response()
+    let kind = "application/json; charset=utf-8";
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+    if let Ok(code) = HeaderValue::from_str(&error.code) {
+        response.headers_mut().insert("x-ms-error-code", code);
+    }
+    response
 }
 
 /// OAuth's error (RFC 6749, 5.2) with what Microsoft adds; clients read the number behind `AADSTS`.

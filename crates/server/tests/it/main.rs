@@ -10,6 +10,7 @@
 
 mod calling;
 mod comm;
+mod control_plane;
 mod health;
 mod hub;
 mod hub_access;
