@@ -1,2 +1,33 @@
-//! stub
-fn main() {}
+//! Load generators and their reports. `cargo run --release -p bench -- help` tells what there is.
+//!
+//! Start at `sender`: the push lanes alone, against a `sink` in a process of its own.
+
+mod machine;
+mod report;
+mod sender;
+mod sink;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Load generators for Carillon.")]
+struct Arguments {
+    #[command(subcommand)]
+    load: Load,
+}
+
+#[derive(Subcommand)]
+enum Load {
+    /// The push sender alone: lanes, HTTP/2, TLS; one thread, against a sink in another process.
+    Sender(sender::Options),
+    /// What the others push to: prints its address and certificate, answers until its input ends.
+    #[command(hide = true)]
+    Sink,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().load {
+        Load::Sender(options) => sender::run(&options),
+        Load::Sink => sink::serve(),
+    }
+}

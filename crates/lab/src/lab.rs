@@ -18,8 +18,7 @@ use crate::control;
 use crate::credentials::{ApnsKey, Credentials, ServiceAccount};
 use crate::device::registry::Registry;
 use crate::fault::Faults;
-use crate::fcm::schema::Schema;
-use crate::fcm::{self, Fcm};
+use crate::fcm::Fcm;
 use crate::serve::{self, House, StandIn};
 use crate::stats::Stats;
 use crate::webhook::Webhooks;
@@ -86,11 +85,8 @@ impl Lab {
     pub async fn start(config: LabConfig) -> io::Result<Self> {
         let directory = config.data_dir.clone();
         let credentials = tokio::task::spawn_blocking(move || Credentials::open(&directory));
-        let (apns, fcm, webpush) = tokio::try_join!(
-            TcpListener::bind(config.apns),
-            TcpListener::bind(config.fcm),
-            TcpListener::bind(config.webpush),
-        )?;
+        let (apns, fcm, webpush) =
+            tokio::try_join!(bind(config.apns), bind(config.fcm), bind(config.webpush),)?;
         let addresses = Addresses {
             apns: apns.local_addr()?,
             fcm: fcm.local_addr()?,
@@ -115,16 +111,18 @@ impl Lab {
             addresses,
             house,
         };
-        let stand_in = Apns {
-            shared: lab.shared.clone(),
-            verifier: Default::default(),
-        };
-        lab.serve(apns, tls(&config.tls, &[b"h2"]), stand_in);
-        lab.serve(fcm, tls(&config.tls, &[b"h2", b"http/1.1"]), lab.fcm()?);
-        let stand_in = WebPush {
-            shared: lab.shared.clone(),
-        };
-        lab.serve(webpush, tls(&config.tls, &[b"h2", b"http/1.1"]), stand_in);
+        let (alpn, shared) = ([&b"h2"[..], b"http/1.1"], &lab.shared);
+        lab.serve(
+            apns,
+            tls(&config.tls, &alpn[..1]),
+            Apns::new(shared.clone()),
+        );
+        lab.serve(fcm, tls(&config.tls, &alpn), Fcm::new(shared.clone())?);
+        lab.serve(
+            webpush,
+            tls(&config.tls, &alpn),
+            WebPush::new(shared.clone()),
+        );
         Ok(lab)
     }
 
@@ -174,18 +172,6 @@ impl Lab {
         let _ = tokio::time::timeout(STOP, self.house.tasks.wait()).await;
     }
 
-    fn fcm(&self) -> io::Result<Fcm> {
-        let base = &self.shared.urls.fcm;
-        Ok(Fcm {
-            shared: self.shared.clone(),
-            schema: Schema::load()?,
-            audiences: fcm::TOKEN_PATHS
-                .iter()
-                .map(|path| format!("{base}{path}"))
-                .collect(),
-        })
-    }
-
     fn serve<S: StandIn>(&self, listener: TcpListener, tls: Arc<rustls::ServerConfig>, it: S) {
         let house = self.house.clone();
         self.house
@@ -209,6 +195,12 @@ impl Urls {
             webpush: url(addresses.webpush),
         }
     }
+}
+
+/// A listener; its error says which address it is about.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
 /// The caller's certificate with a stand-in's own ALPN. A client that offers none is served all the same.

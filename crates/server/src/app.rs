@@ -2,6 +2,7 @@
 
 pub mod device_lab;
 mod lab_server;
+mod well_known;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -187,31 +188,30 @@ async fn start_app(
     Ok(App::start(store, Clock::System, random, settings).await?)
 }
 
-/// How to reach the server; what `carillon dev` needs is made on the way.
+/// How to reach the server. What `carillon dev` promises is made on the way, and taken away by `carillon serve`.
 async fn environment(
     app: &App,
-    _mode: Mode,
+    mode: Mode,
     names: &Names,
     dir: &DataDir,
     lab: Option<&DeviceLab>,
 ) -> Result<Environment> {
-    Ok(Environment {
+    let mut environment = Environment {
         pid: std::process::id(),
         base_url: Some(names.base_url.clone()),
         http_url: names.http_url.clone(),
         ca_file: dir.file("ca.pem"),
-        control: Some(Control {
-            subscription_id: app.settings.subscriptions[0].id.clone(),
-            tenant_id: app.settings.tenant_id.clone(),
-            resource_group: None,
-            client_id: None,
-            client_secret: None,
-        }),
+        control: Some(Control::of(app)),
         communication: None,
         hub: None,
         eventgrid: None,
         lab: lab.map(|lab| lab.environment(&names.http_url)),
-    })
+    };
+    match mode {
+        Mode::Dev => well_known::make(app, lab, &mut environment).await?,
+        Mode::Serve => well_known::remove(app).await?,
+    }
+    Ok(environment)
 }
 
 fn base_url(config: &Config, bound: SocketAddr) -> String {

@@ -81,6 +81,27 @@ pub struct Control {
     /// Its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// The user of `carillon dev`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The user's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+impl Control {
+    /// What every server has.
+    pub fn of(app: &service::App) -> Self {
+        Self {
+            subscription_id: app.settings.subscriptions[0].id.clone(),
+            tenant_id: app.settings.tenant_id.clone(),
+            resource_group: None,
+            client_id: None,
+            client_secret: None,
+            username: None,
+            password: None,
+        }
+    }
 }
 
 /// A communication resource and its first key.

@@ -92,12 +92,19 @@ impl From<service::Error> for Failure {
     }
 }
 
-/// First letter upper-case, a full stop at the end.
+/// First letter upper-case, unless it begins with an address or a path; a full stop at the end.
 fn sentence(text: &str) -> String {
     let text = text.trim();
+    let is_word = text
+        .split_whitespace()
+        .next()
+        .is_some_and(|first| !first.contains(['/', ':', '_']));
     let mut chars = text.chars();
-    let first = chars.next().map(char::to_uppercase);
-    let mut sentence: String = first.into_iter().flatten().chain(chars).collect();
+    let first: String = match chars.next() {
+        Some(first) if is_word => first.to_uppercase().collect(),
+        first => first.into_iter().collect(),
+    };
+    let mut sentence = first + chars.as_str();
     if !sentence.ends_with(['.', '!', '?', '"', '`']) {
         sentence.push('.');
     }
@@ -116,6 +123,8 @@ mod tests {
             "Port 8443 is taken. Choose another with --listen."
         );
         assert_eq!(failure.exit_code(), 2);
+        let address = Failure::failed("https://localhost answers 404");
+        assert_eq!(address.to_string(), "https://localhost answers 404.");
         assert_eq!(Failure::failed("no").exit_code(), 1);
     }
 }

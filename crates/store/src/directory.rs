@@ -17,6 +17,7 @@ const CREDENTIALS: &str =
     order by created_at, id";
 const INSERT_APP: &str = "insert into apps (client_id, object_id, name, created_at, tokens_from)
     values ($1, $2, $3, $4, $5) on conflict (client_id) do nothing";
+const DELETE_USER: &str = "delete from users where key = $1";
 const DELETE_APP: &str = "delete from apps where client_id = $1";
 const INSERT_CREDENTIAL: &str =
     "insert into app_credentials (id, client_id, kind, data, hint, created_at, expires_at)
@@ -149,6 +150,12 @@ impl Tx {
     pub async fn delete_app_credential(&mut self, id: &str) -> Result<bool> {
         let rows = tx!(self, execute, sqlx::query(DELETE_CREDENTIAL).bind(id))?;
         Ok(rows == 1)
+    }
+
+    /// Deletes a user; `false` if there is none of this name.
+    pub async fn delete_user(&mut self, upn: &str) -> Result<bool> {
+        let key = upn.to_lowercase();
+        Ok(tx!(self, execute, sqlx::query(DELETE_USER).bind(key))? == 1)
     }
 
     /// Adds a user, or gives one a new password.

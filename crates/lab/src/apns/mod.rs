@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -30,8 +31,8 @@ use crate::serve::{Answer, StandIn};
 
 /// The stand-in.
 pub(crate) struct Apns {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) verifier: Verifier,
+    shared: Arc<Shared>,
+    verifier: Verifier,
 }
 
 /// What it remembers about a connection.
@@ -81,7 +82,7 @@ impl StandIn for Apns {
                 };
                 self.refuse(
                     &refusal,
-                    given_id(&request),
+                    given_id(request.headers()),
                     fault.as_ref().and_then(|it| it.retry_after),
                 )
             }
@@ -98,27 +99,34 @@ impl StandIn for Apns {
 }
 
 impl Apns {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            verifier: Verifier::default(),
+        }
+    }
+
     async fn respond(
         &self,
         peer: &Peer,
         request: Request<Incoming>,
         fault: Option<&Fault>,
     ) -> Response<Full<Bytes>> {
-        let id = given_id(&request);
-        match self.judge(peer, request, fault).await {
+        let (head, body) = request.into_parts();
+        match self.judge(peer, &head, body, fault).await {
             Ok(success) => self.accept(&success),
-            Err(refusal) => self.refuse(&refusal, id, None),
+            Err(refusal) => self.refuse(&refusal, given_id(&head.headers), None),
         }
     }
 
     async fn judge(
         &self,
         peer: &Peer,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: Incoming,
         fault: Option<&Fault>,
     ) -> Result<Success, Refusal> {
         let now = self.shared.clock.now();
-        let (head, body) = request.into_parts();
         let device_token = device_token(head.uri.path())?.to_ascii_lowercase();
         if head.method != Method::POST {
             return Err(Reason::MethodNotAllowed.into());
@@ -270,10 +278,8 @@ fn is_device_token(token: &str) -> bool {
 }
 
 /// The sender's `apns-id`, if it is one that can be echoed.
-fn given_id(request: &Request<Incoming>) -> Option<String> {
-    Headers::parse(request.headers())
-        .ok()
-        .and_then(|fields| fields.id)
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    Headers::parse(headers).ok().and_then(|fields| fields.id)
 }
 
 /// "BadEnvironmentKeyIdInToken": a team-scoped key made for the other environment.

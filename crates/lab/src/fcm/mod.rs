@@ -34,10 +34,10 @@ use crate::serve::{Answer, StandIn};
 
 /// The stand-in.
 pub(crate) struct Fcm {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) schema: Schema,
+    shared: Arc<Shared>,
+    schema: Schema,
     /// The addresses by which its token endpoint may be known.
-    pub(crate) audiences: Vec<String>,
+    audiences: Vec<String>,
 }
 
 impl StandIn for Fcm {
@@ -81,6 +81,16 @@ impl StandIn for Fcm {
 }
 
 impl Fcm {
+    pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, serde_json::Error> {
+        let base = &shared.urls.fcm;
+        let audiences = TOKEN_PATHS.iter().map(|path| format!("{base}{path}"));
+        Ok(Self {
+            audiences: audiences.collect(),
+            schema: Schema::load()?,
+            shared,
+        })
+    }
+
     fn grant(&self, head: &Parts, form: &[u8], fault: Option<&Fault>) -> Response<Full<Bytes>> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Status) {
             let status = fault.status.unwrap_or(503);
@@ -321,7 +331,7 @@ fn with_retry_after(
 }
 
 /// The paths of Google's token endpoints, present and past.
-pub(crate) const TOKEN_PATHS: [&str; 4] = [
+const TOKEN_PATHS: [&str; 4] = [
     "/token",
     "/o/oauth2/token",
     "/oauth2/v4/token",

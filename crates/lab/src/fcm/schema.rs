@@ -222,10 +222,10 @@ impl Kind {
             (Self::Float, Json::Text(text)) => text.parse::<f64>().is_ok(),
             (Self::Duration, Json::Text(text)) => parse_duration(text).is_some(),
             (Self::Timestamp, Json::Text(text)) => is_timestamp(text),
-            // FCM documents "normal" and "high" beside the enum's own names.
-            (Self::Enum(_, values), Json::Text(text)) => {
-                values.iter().any(|it| it.eq_ignore_ascii_case(text))
-            }
+            // FCM documents "normal" and "high" beside the names of the priority.
+            (Self::Enum(name, values), Json::Text(text)) => values
+                .iter()
+                .any(|it| it == text || (name == PRIORITY && it.to_ascii_lowercase() == *text)),
             (Self::Enum(_, values), Json::Number(number)) => number
                 .as_u64()
                 .is_some_and(|at| (at as usize) < values.len()),
@@ -295,7 +295,7 @@ fn message(message: &str, schema: &Value) -> Message {
 /// The enums of the API have names that the discovery document leaves out.
 fn enum_name(message: &str, field: &str) -> String {
     match (message, field) {
-        ("AndroidConfig", "priority") => "AndroidConfig.AndroidMessagePriority".to_owned(),
+        ("AndroidConfig", "priority") => PRIORITY.to_owned(),
         (message, field) => {
             let (first, rest) = field.split_at(field.len().min(1));
             format!("{message}.{}{rest}", first.to_ascii_uppercase())
@@ -356,6 +356,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
+const PRIORITY: &str = "AndroidConfig.AndroidMessagePriority";
 const PACKAGE: &str = "type.googleapis.com/google.firebase.fcm.v1.";
 
 #[cfg(test)]

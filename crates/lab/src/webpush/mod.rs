@@ -27,7 +27,7 @@ use crate::webpush::ece::Keys;
 
 /// The stand-in.
 pub(crate) struct WebPush {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// Why a push is refused: status, autopush's `errno`, and a sentence.
@@ -81,6 +81,10 @@ impl StandIn for WebPush {
 }
 
 impl WebPush {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     async fn judge(
         &self,
         head: &Parts,

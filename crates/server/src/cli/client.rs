@@ -163,11 +163,12 @@ pub fn http_client(ca_pem: Option<&str>, local: bool) -> Result<reqwest::Client>
     if ca_pem.is_none() || !local {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let mut tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Failure::failed)?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .timeout(TIMEOUT)

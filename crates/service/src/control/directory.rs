@@ -117,6 +117,23 @@ impl App {
         self.commit_control(tx).await
     }
 
+    /// Deletes a user, whose tokens are refused from now on; `false` if there is none of this name.
+    pub async fn delete_user(&self, upn: &str) -> Result<bool> {
+        let Some(user) = self
+            .control
+            .snapshot()
+            .users
+            .get(&upn.to_lowercase())
+            .cloned()
+        else {
+            return Ok(false);
+        };
+        let mut tx = self.store.begin().await?;
+        tx.delete_user(&user.upn).await?;
+        self.commit_control(tx).await?;
+        Ok(true)
+    }
+
     /// The app registration with this client id.
     pub(super) fn app_registration(&self, client_id: &str) -> Result<Arc<AppRegistration>> {
         let key = client_id.to_ascii_lowercase();

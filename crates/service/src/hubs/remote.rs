@@ -322,24 +322,4 @@ impl Journey<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_remote_that_fails_again_and_again_is_left_alone_until_it_answers() {
-        let remotes = Remotes::default();
-        let remote = remotes.of("https://a");
-        let now = Timestamp::from_secs(1_000);
-        for _ in 1..FAILURES {
-            remote.failed(now);
-            assert!(remote.paused_until() <= now);
-        }
-        for pause in [1, 2, 4, 8, 15, 15] {
-            remote.failed(now);
-            assert_eq!(remote.paused_until(), now + Duration::from_secs(pause));
-        }
-        assert!(remotes.of("https://b").paused_until() <= now);
-        remotes.of("https://a").answered();
-        assert!(remote.paused_until() <= now);
-    }
-}
+mod tests;

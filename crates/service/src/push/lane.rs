@@ -204,6 +204,8 @@ impl Lane {
                 (
                     Some(connection.id) == avoid,
                     connection.in_flight.load(Relaxed),
+                    // Of two idle ones, the one that has not proven itself yet gets the chance to.
+                    connection.proven(),
                 )
             })?
             .clone();

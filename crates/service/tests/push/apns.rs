@@ -83,17 +83,21 @@ async fn nothing_is_sent_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_goaway_empties_no_pool_and_loses_nothing() {
-    let provider = Provider::start(vec![Reply::GoAway, Reply::ok(), Reply::GoAway]).await;
+async fn a_connection_that_goes_away_is_replaced_and_not_used_again() {
+    let provider = Provider::start(vec![Reply::GoAway]).await;
     let sender = Sender::new(vec![provider.root.clone()]);
     let credential = apns(&provider.endpoint);
+    let attempted = sender.lanes.send(call(&credential)).await;
+    assert_eq!(attempted.outcome, Outcome::Accepted, "{attempted:?}");
+    provider.until(|provider| provider.connections() == 3).await;
     for _ in 0..20 {
         let attempted = sender.lanes.send(call(&credential)).await;
         assert_eq!(attempted.outcome, Outcome::Accepted, "{attempted:?}");
     }
-    assert_eq!(provider.seen().len(), 20);
-    let last = provider.seen()[19].connection;
-    assert!(last >= 1, "the first connection went away");
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 21);
+    let gone = seen[0].connection;
+    assert!(seen[1..].iter().all(|seen| seen.connection != gone));
 }
 
 #[tokio::test]

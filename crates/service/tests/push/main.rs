@@ -7,4 +7,5 @@
 
 mod apns;
 mod fcm;
+mod raw;
 mod support;

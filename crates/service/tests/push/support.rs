@@ -120,6 +120,17 @@ impl Provider {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// Waits until this holds.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !holds(self) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_secs(10);
+        tokio::time::timeout(limit, waiting).await.unwrap();
+    }
+
     pub fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
     }
@@ -295,10 +306,15 @@ pub fn apns(endpoint: &str) -> Arc<Credential> {
     }))
 }
 
+/// A service account whose tokens come from the same server.
 pub fn fcm(endpoint: &str) -> Arc<Credential> {
+    fcm_with_tokens_of(endpoint, endpoint)
+}
+
+pub fn fcm_with_tokens_of(endpoint: &str, authority: &str) -> Arc<Credential> {
     Arc::new(Credential::Fcm(FcmCredential {
         endpoint: endpoint.to_owned(),
-        token_uri: format!("{endpoint}/token"),
+        token_uri: format!("{authority}/token"),
         project_id: "my-project".into(),
         client_email: "push@my-project.iam.gserviceaccount.com".into(),
         private_key: RSA.to_owned().into(),

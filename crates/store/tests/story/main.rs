@@ -12,6 +12,7 @@ mod batch;
 mod calls;
 mod database;
 mod devices;
+mod directory;
 mod events;
 mod identities;
 mod meta;
@@ -29,6 +30,7 @@ async fn story(store: Store) {
     meta::chapter(&store).await;
     batch::chapter(&store).await;
     resources::chapter(&store).await;
+    directory::chapter(&store).await;
     notifications::chapter(&store).await;
     identities::chapter(&store).await;
     devices::chapter(&store).await;

@@ -47,6 +47,11 @@ async fn lists_name_what_they_are_asked_for(store: &Store) {
         ..Default::default()
     };
     assert_eq!(listed(store, spaces.clone()).await, ["A", "A2"]);
+    let etags = store.resource_etags("Microsoft.X/Spaces").await.unwrap();
+    assert!(
+        etags.contains(&(OTHER.to_lowercase(), "e1".into())),
+        "{etags:?}"
+    );
     let next = ResourceQuery {
         after: &NAMESPACE.to_lowercase(),
         ..spaces

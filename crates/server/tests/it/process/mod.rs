@@ -1,5 +1,6 @@
 //! The real binary as a process: on free ports, in a temporary directory, stopped when the test ends.
 
+mod commands;
 mod connections;
 mod lifetime;
 
@@ -52,6 +53,12 @@ impl Process {
     pub fn start(dir: &Path, variables: &[(&str, &str)]) -> Self {
         let ports = ["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         Self::spawn(carillon(&ports).envs(variables.iter().copied()), dir)
+    }
+
+    /// Starts `carillon serve` in `dir` on free ports and waits until it is ready.
+    pub fn serve(dir: &Path) -> Self {
+        let ports = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        Self::spawn(carillon(&ports).current_dir(dir), dir)
     }
 
     /// Starts `carillon lab` in `dir` on free ports and waits until it is ready.

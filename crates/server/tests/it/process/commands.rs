@@ -1,0 +1,113 @@
+//! The commands that speak to a running server.
+
+use super::{Process, carillon, directory, run, stderr};
+
+/// The document's own command line, with its single quotes.
+#[test]
+fn the_documents_single_quoted_body_links_a_hub() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let hub = &server.env["hub"];
+    let id = server.env["communication"]["resource_id"].as_str().unwrap();
+    let path = format!("{id}/linkNotificationHub?api-version=2020-08-20-preview");
+    let body = format!(
+        "{{'connectionString': '{}','resourceId': '{}'}}",
+        hub["connection_strings"]["send"].as_str().unwrap(),
+        hub["resource_id"].as_str().unwrap()
+    );
+    let data_dir = dir.path().to_str().unwrap();
+    let linked = run(&["post", &path, &body, "--data-dir", data_dir, "-verbose"]);
+    assert!(linked.status.success(), "{}", stderr(&linked));
+    let answer: serde_json::Value = serde_json::from_slice(&linked.stdout).unwrap();
+    assert_eq!(answer["resourceId"], hub["resource_id"]);
+    let shown = stderr(&linked);
+    assert!(
+        shown.contains("200 OK") && shown.contains("Bearer "),
+        "{shown}"
+    );
+    assert!(
+        shown
+            .lines()
+            .all(|line| !line.starts_with("authorization") || line.len() < 40),
+        "{shown}"
+    );
+
+    let elsewhere = body.replace("00000000-0000", "00000001-0000");
+    let refused = run(&["POST", &path, &elsewhere, "--data-dir", data_dir]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("WrongSubscription"),
+        "{}",
+        stderr(&refused)
+    );
+    let answer: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(answer["error"]["code"], "WrongSubscription");
+}
+
+#[test]
+fn a_sign_in_is_kept_for_its_server() {
+    let dir = directory();
+    let home = directory();
+    let server = Process::start(dir.path(), &[]);
+    let at_home = |args: &[&str]| {
+        let mut command = carillon(args);
+        command
+            .env("XDG_CONFIG_HOME", home.path())
+            .current_dir(home.path());
+        command.output().unwrap()
+    };
+    let (base_url, ca) = (server.text("base_url"), server.text("ca_file"));
+    let endpoint = ["--endpoint", base_url, "--ca-file", ca];
+    let login = |id: &str, secret: &str| {
+        at_home(
+            &[
+                &["login", "--client-id", id, "--client-secret", secret],
+                &endpoint[..],
+            ]
+            .concat(),
+        )
+    };
+    let subscriptions = "/subscriptions?api-version=2022-12-01";
+
+    let nobody = at_home(&[&["get", subscriptions], &endpoint[..]].concat());
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(
+        stderr(&nobody).contains("carillon login"),
+        "{}",
+        stderr(&nobody)
+    );
+    let refused = login(server.text("client_id"), "wrong");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("AADSTS7000215"),
+        "{}",
+        stderr(&refused)
+    );
+
+    let login = login(server.text("client_id"), server.text("client_secret"));
+    assert!(login.status.success(), "{}", stderr(&login));
+    // From now on neither the address nor the certificate has to be said.
+    let listed = at_home(&["get", subscriptions]);
+    assert!(listed.status.success(), "{}", stderr(&listed));
+    assert!(String::from_utf8_lossy(&listed.stdout).contains(server.text("subscription_id")));
+}
+
+#[test]
+fn serve_takes_the_well_known_credentials_away() {
+    let dir = directory();
+    let dev = Process::start(dir.path(), &[]);
+    let (id, secret) = (
+        dev.text("client_id").to_owned(),
+        dev.text("client_secret").to_owned(),
+    );
+    dev.signal("TERM");
+    assert!(dev.ended_well());
+    let home = directory();
+    let server = Process::serve(dir.path());
+    assert!(server.env.get("client_secret").is_none() && server.env.get("lab").is_none());
+    let mut login = carillon(&["login", "--client-id", &id, "--client-secret", &secret]);
+    let login = login
+        .env("XDG_CONFIG_HOME", home.path())
+        .args(["--data-dir", dir.path().to_str().unwrap()]);
+    assert_eq!(login.output().unwrap().status.code(), Some(1));
+}
