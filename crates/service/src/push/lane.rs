@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::auth::Auth;
 use super::breaker::{Breaker, Cause, Gate};
 use super::connection::{Change, Connection, Target};
-use super::meters::Meters;
+use super::meters::{Held, Meters};
 use super::shared::Shared;
 use super::{LanesConfig, retry};
 
@@ -41,6 +41,8 @@ struct State {
     /// Since when somebody has been waiting without a break.
     waiting_since: Option<Timestamp>,
     breaker: Breaker,
+    /// Counted while the breaker is not closed.
+    paused: Option<Held>,
     last_used: Timestamp,
 }
 
@@ -94,6 +96,7 @@ impl Lane {
             waiting: BinaryHeap::new(),
             waiting_since: None,
             breaker: Breaker::new(longest_pause),
+            paused: None,
             last_used: shared.clock.now(),
         };
         Ok(Arc::new(Self {
@@ -377,8 +380,7 @@ impl Lane {
     }
 
     /// Wakes those who wait when a pause ends.
-    fn wake_at(self: &Arc<Self>, until: Option<Timestamp>) {
-        let Some(until) = until else { return };
+    fn wake_at(self: &Arc<Self>, until: Timestamp) {
         let lane = self.clone();
         self.shared.tasks.spawn(async move {
             tokio::select! {
@@ -398,38 +400,50 @@ impl Slot {
     pub(super) fn served(&mut self) {
         self.connection.prove();
         let probe = std::mem::take(&mut self.probe);
-        self.lane.lock().breaker.served(probe);
+        let mut state = self.lane.lock();
+        state.breaker.served(probe);
+        if probe {
+            state.paused = None;
+        }
     }
 
     /// The provider refused the credential.
     pub(super) fn refused(&mut self, reason: &str) {
-        let now = self.lane.shared.clock.now();
-        let probe = std::mem::take(&mut self.probe);
-        let until = self.lane.lock().breaker.refused(reason, probe, now);
-        if until.is_some() {
-            self.lane.meters.paused();
+        let pause = self.pause(|breaker, probe, now| breaker.refused(reason, probe, now));
+        if pause {
             tracing::error!(
                 credential = ?self.lane.credential,
                 reason,
                 "the push service refuses the credential: its lane pauses"
             );
         }
-        self.lane.wake_at(until);
     }
 
     /// The provider failed.
     pub(super) fn failed(&mut self) {
-        let now = self.lane.shared.clock.now();
-        let probe = std::mem::take(&mut self.probe);
-        let until = self.lane.lock().breaker.failed(probe, now);
-        if until.is_some() {
-            self.lane.meters.paused();
+        if self.pause(Breaker::failed) {
             tracing::warn!(
                 endpoint = %self.lane.target.authority,
                 "the push service fails again and again: its lane pauses"
             );
         }
+    }
+
+    /// Tells the breaker; whether that began or lengthened a pause.
+    fn pause(
+        &mut self,
+        tell: impl FnOnce(&mut Breaker, bool, Timestamp) -> Option<Timestamp>,
+    ) -> bool {
+        let now = self.lane.shared.clock.now();
+        let probe = std::mem::take(&mut self.probe);
+        let mut state = self.lane.lock();
+        let Some(until) = tell(&mut state.breaker, probe, now) else {
+            return false;
+        };
+        state.paused = Some(self.lane.meters.paused());
+        drop(state);
         self.lane.wake_at(until);
+        true
     }
 
     /// Sends nothing more on this connection.

@@ -10,7 +10,9 @@ pub(super) struct Meters {
     platform: &'static str,
     lane: &'static str,
     accepted: Counter,
+    attempts: Counter,
     pauses: Counter,
+    paused: Gauge,
     duration: Histogram,
     queue: Gauge,
     connections: Gauge,
@@ -27,6 +29,8 @@ impl Meters {
             platform,
             lane,
             accepted: counter!(PUSHES, "platform" => platform, "lane" => lane, "outcome" => "accepted", "reason" => ""),
+            attempts: counter!("carillon_push_attempts_total", "platform" => platform, "lane" => lane),
+            paused: gauge!("carillon_push_lanes_paused", "platform" => platform, "lane" => lane),
             pauses: counter!("carillon_push_pauses_total", "platform" => platform, "lane" => lane),
             duration: histogram!("carillon_push_duration_seconds", "platform" => platform, "lane" => lane),
             queue: gauge!("carillon_push_queue", "platform" => platform, "lane" => lane),
@@ -51,14 +55,20 @@ impl Meters {
             .increment(1);
     }
 
+    /// A push was handed to a connection.
+    pub(super) fn attempted(&self) {
+        self.attempts.increment(1);
+    }
+
     /// The provider answered after this long.
     pub(super) fn answered(&self, after: Duration) {
         self.duration.record(after);
     }
 
-    /// The lane pauses.
-    pub(super) fn paused(&self) {
+    /// The lane pauses, until the guard is dropped.
+    pub(super) fn paused(&self) -> Held {
         self.pauses.increment(1);
+        Held::new(&self.paused)
     }
 
     /// Somebody waits, until the guard is dropped.
@@ -111,4 +121,4 @@ fn known(reason: &str) -> &'static str {
         .unwrap_or("other")
 }
 
-const PUSHES: &str = "carillon_push_attempts_total";
+const PUSHES: &str = "carillon_pushes_total";

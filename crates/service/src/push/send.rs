@@ -112,6 +112,7 @@ impl Journey<'_> {
             Err(lost) => return self.lost(lost, &mut slot),
         };
         self.so_far.attempts += 1;
+        self.lane.meters.attempted();
         self.so_far.written_at = Some(written);
         let until = deadline.min(written + answer_within(self.push.lane));
         match clock.timeout_at(until, answered(answer)).await {
