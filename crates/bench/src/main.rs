@@ -1,8 +1,9 @@
 //! Load generators and their reports. `cargo run --release -p bench -- help` tells what there is.
 //!
-//! Start at `sender`: the push lanes alone, against a `sink` in a process of its own.
+//! Start at `sender`: the push lanes alone, against a `sink` in a process of its own; `push` goes through a server.
 
 mod machine;
+mod push;
 mod report;
 mod sender;
 mod sink;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Load {
     /// The push sender alone: lanes, HTTP/2, TLS; one thread, against a sink in another process.
     Sender(sender::Options),
+    /// Direct sends through a running server, from the request to the provider's socket.
+    Push(push::Options),
     /// What the others push to: prints its address and certificate, answers until its input ends.
     #[command(hide = true)]
     Sink,
@@ -28,6 +31,7 @@ enum Load {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().load {
         Load::Sender(options) => sender::run(&options),
+        Load::Push(options) => push::run(&options),
         Load::Sink => sink::serve(),
     }
 }
