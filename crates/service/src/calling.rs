@@ -60,6 +60,8 @@ impl App {
     /// One try; nothing if somebody else changed the call in between.
     async fn try_change(&self, id: &CallId, verb: Verb) -> Result<Option<Call>> {
         let now = self.clock.now();
+        // Before the transaction: inside it, this would need a second connection.
+        let missed = self.missed(id).await?;
         let mut tx = self.store.begin().await?;
         let Some(mut read) = tx.call(id).await? else {
             return Err(no_such_call(id.as_str()));
@@ -68,7 +70,9 @@ impl App {
         if changes.is_empty() {
             return Ok(Some(read.call));
         }
-        let stops = self.stops(&mut tx, &read.call, &changes, now).await?;
+        let stops = self
+            .stops(&mut tx, &read.call, &changes, &missed, now)
+            .await?;
         if !tx.update_call(&read).await? {
             return Ok(None);
         }

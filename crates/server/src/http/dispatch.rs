@@ -15,6 +15,7 @@ use service::{App, Error, Kind, Result};
 use tracing::Instrument;
 
 use super::arm;
+use super::cors;
 use super::error::{self, Surface};
 use super::request::Request;
 use super::route::{Found, Route, Table};
@@ -52,6 +53,7 @@ impl Service {
     /// Answers one request. Never fails: what goes wrong is a response.
     pub async fn handle(&self, request: http::Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
+        let origin = parts.headers.contains_key(header::ORIGIN);
         let trace = Trace::of(&self.app, &parts.headers);
         let mut watch = Watch::start(&self.app, &parts.method, &trace);
         let (surface, mut response) = match self.table.find(&parts.method, parts.uri.path()) {
@@ -65,7 +67,8 @@ impl Service {
                 (surface, response)
             }
             Found::OtherMethod(surface, methods) => {
-                let response = other_method(surface, &trace, &parts.method, &methods);
+                let response = cors::preflight(surface, &parts, &methods)
+                    .unwrap_or_else(|| other_method(surface, &trace, &parts.method, &methods));
                 (surface, response)
             }
             Found::Nothing => {
@@ -76,6 +79,7 @@ impl Service {
             }
         };
         trace.stamp(surface, response.headers_mut());
+        cors::stamp(surface, origin, response.headers_mut());
         watch.end(response.status());
         response
     }

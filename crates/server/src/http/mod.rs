@@ -6,6 +6,7 @@
 mod access;
 mod arm;
 mod calling;
+mod cors;
 mod dispatch;
 mod entra;
 mod error;

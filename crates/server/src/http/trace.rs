@@ -49,14 +49,23 @@ impl Trace {
                 headers.insert(CORRELATION_ID, self.correlation_id.clone());
             }
             Surface::Arm => self.stamp_arm(headers),
+            Surface::Communication => self.stamp_ids(headers),
             _ => {}
+        }
+    }
+
+    /// The server's id, and the caller's own if it wants it back.
+    fn stamp_ids(&self, headers: &mut HeaderMap) {
+        headers.insert(REQUEST_ID, self.request_id.clone());
+        if let Some(id) = &self.client_request_id {
+            headers.insert(CLIENT_REQUEST_ID, id.clone());
         }
     }
 
     /// What Azure Resource Manager sends with every answer, without `Strict-Transport-Security`: on localhost it
     /// would spoil every other server of the machine.
     fn stamp_arm(&self, headers: &mut HeaderMap) {
-        headers.insert(REQUEST_ID, self.request_id.clone());
+        self.stamp_ids(headers);
         headers.insert(CORRELATION_ID, self.correlation_id.clone());
         let at = self.at.rfc3339_secs().replace(['-', ':'], "");
         let routing = format!(
@@ -65,9 +74,6 @@ impl Trace {
         );
         if let Ok(routing) = HeaderValue::from_str(&routing) {
             headers.insert(ROUTING_ID, routing);
-        }
-        if let Some(id) = &self.client_request_id {
-            headers.insert(CLIENT_REQUEST_ID, id.clone());
         }
         let fixed = [
             (header::CACHE_CONTROL, "no-cache"),

@@ -245,6 +245,26 @@ async fn a_call_that_rings_at_a_stop_is_still_ended_at_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_ring_that_a_stop_interrupts_reaches_the_phone_after_the_start() {
+    let (comm, phones) = Comm::with_phones().await;
+    comm.link().await;
+    let (alice, bob) = (comm.user().await, comm.user().await);
+    let iphone = phones.iphone("voip").await;
+    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
+    phones
+        .fault(json!({ "service": "apns", "kind": "status", "status": 503, "reason": "ServiceUnavailable" }))
+        .await;
+    let call = place(&comm, &alice, &[&bob]).await;
+    until(async || phones.stats().await.contains("503").then_some(())).await;
+    phones.mend().await;
+    // The clock stands, and with it the pause before the second attempt: only the start can send it.
+    let comm = comm.restart().await;
+    let ring = &told(&iphone, 1).await[0];
+    assert_eq!(ring["payload"]["data"]["callId"], id(&call));
+    assert_eq!(settled(&comm, &alice, &call).await[0]["state"], "accepted");
+}
+
+#[tokio::test]
 async fn the_deliveries_list_says_why_nobody_was_pushed() {
     let comm = Comm::start().await;
     let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);

@@ -194,3 +194,19 @@ async fn a_request_that_is_not_signed_right_is_denied_and_told_why() {
     }
     assert_eq!(send(CREATE, "", headers.to_vec()).await.0, 201);
 }
+
+#[tokio::test]
+async fn an_entra_token_for_communication_services_manages_identities_and_one_for_azure_does_not() {
+    let comm = Comm::start().await;
+    let arm = comm.test.token().await;
+    let communication = comm
+        .test
+        .token_for("https://communication.azure.com//.default")
+        .await;
+    for (token, status) in [(arm, 401), (communication, 201)] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = comm.test.send("POST", CREATE, &headers, "").await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+}

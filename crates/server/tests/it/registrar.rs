@@ -127,3 +127,36 @@ async fn a_dead_token_ends_a_registration_that_is_older_than_its_death_and_a_sus
     comm.register(&user, "r1", "APNS", "aa").await;
     assert_eq!(states(&comm, &user).await, [State::Active]);
 }
+
+#[tokio::test]
+async fn a_browser_s_pre_flights_are_answered_and_its_pages_may_read_the_answers() {
+    let comm = Comm::start().await;
+    let asked = [
+        ("origin", "http://localhost:3000"),
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "content-type,x-skypetoken",
+        ),
+    ];
+    for path in ["/v3/registrations", "/calling/calls", "/identities"] {
+        let answer = comm.test.send("OPTIONS", path, &asked, "").await;
+        assert_eq!(answer.status, 204, "{path}");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        assert_eq!(answer.headers["access-control-allow-methods"], "POST");
+        let headers = &answer.headers["access-control-allow-headers"];
+        assert_eq!(headers, "content-type,x-skypetoken");
+    }
+    let refused = comm
+        .test
+        .send("POST", "/v3/registrations", &asked[..1], "")
+        .await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.headers["access-control-allow-origin"], "*");
+    assert!(refused.headers.contains_key("x-ms-request-id"));
+    let plain = comm
+        .test
+        .send("OPTIONS", "/v3/registrations", &asked[..1], "")
+        .await;
+    assert_eq!(plain.status, 405, "no pre-flight without a method");
+}

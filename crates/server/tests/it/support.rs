@@ -145,13 +145,19 @@ impl TestApp {
 
     /// An access token for the control plane, by the well-known app's secret.
     pub async fn token(&self) -> String {
+        self.token_for("https://management.azure.com//.default")
+            .await
+    }
+
+    /// An access token for this scope, by the well-known app's secret.
+    pub async fn token_for(&self, scope: &str) -> String {
         let secret = CLIENT_SECRET.to_owned().into();
         self.app.ensure_dev_app(CLIENT_ID, &secret).await.unwrap();
         let fields = [
             ("grant_type", "client_credentials"),
             ("client_id", CLIENT_ID),
             ("client_secret", CLIENT_SECRET),
-            ("scope", "https://management.azure.com//.default"),
+            ("scope", scope),
         ];
         let answer = self.form("/adfs/oauth2/token/", &fields).await;
         answer.json()["access_token"]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::call::{Call, Change, StopReason};
 use domain::fanout::{Reach, Ring, RingEvent, Way};
 use domain::hub::HubPlace;
-use domain::id::{NotificationId, RegistrationId};
+use domain::id::{CallId, NotificationId, RegistrationId};
 use domain::identity::UserId;
 use domain::notification::{DeliveryState, Notification, NotificationHub, Target};
 use domain::push::{Lane, Outcome, Platform};
@@ -30,6 +30,9 @@ pub(super) struct Told {
     /// How each device is told.
     pub(super) rings: Vec<Ring>,
 }
+
+/// A push that ended without the device getting it: the notification, and the device's place among its targets.
+pub(super) type Missed = (NotificationId, u32);
 
 /// One message for the devices of one user.
 struct Message<'a> {
@@ -76,6 +79,7 @@ impl App {
         tx: &mut Tx,
         call: &Call,
         changes: &[Change],
+        missed: &[Missed],
         now: Timestamp,
     ) -> Result<Told> {
         let mut told = Told::default();
@@ -85,7 +89,6 @@ impl App {
             return Ok(told);
         };
         let rings = tx.rings_of(&call.id).await?;
-        let missed = self.missed(call).await?;
         for (target, except, why) in stopped {
             let message = Message {
                 event: RingEvent::StopRinging,
@@ -116,8 +119,8 @@ impl App {
     }
 
     /// Pushes of the call that ended without the device getting them.
-    async fn missed(&self, call: &Call) -> Result<Vec<(NotificationId, u32)>> {
-        let deliveries = self.store.deliveries_of_call(&call.id).await?;
+    pub(super) async fn missed(&self, call: &CallId) -> Result<Vec<Missed>> {
+        let deliveries = self.store.deliveries_of_call(call).await?;
         let missed = deliveries
             .into_iter()
             .filter(|delivery| match &delivery.state {
