@@ -1,6 +1,7 @@
 //! A notification hub as the data plane sees it: its rules and credentials; and the link of a communication
 //! resource to one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -104,6 +105,12 @@ pub struct Namespace {
     pub name: String,
     /// Its own rules.
     pub rules: Vec<Rule>,
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Namespace({})", self.resource_id)
+    }
 }
 
 impl Namespace {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::directory::Caller;
-use domain::hub::Right;
+use domain::hub::{Namespace, Right};
 use domain::identity::{Scope, TokenUser};
 use http::header;
 use http::request::Parts;
@@ -24,6 +24,8 @@ pub enum Access {
     Arm,
     /// A shared access signature with this right at the hub that the path's `{hub}` names.
     Hub(Right),
+    /// A shared access signature of a namespace's own rule with `Manage`.
+    HubNamespace,
     /// An access key of a communication resource (HMAC), or an access token for Communication Services.
     Communication,
     /// The access token of a communication user with one of these scopes; with any, if none are named.
@@ -39,6 +41,8 @@ pub enum Principal {
     Arm(Caller),
     /// A rule of a hub.
     Hub(SasCaller),
+    /// Who manages a namespace of hubs.
+    HubNamespace(Arc<Namespace>),
     /// Who manages a communication resource.
     Communication(Arc<Communication>),
     /// A communication user.
@@ -49,7 +53,7 @@ impl Access {
     /// Whether the check needs the body (HMAC signs a hash of it).
     pub(super) fn needs_body(self) -> bool {
         match self {
-            Self::Public | Self::Arm | Self::Hub(_) | Self::User(_) => false,
+            Self::Public | Self::Arm | Self::Hub(_) | Self::HubNamespace | Self::User(_) => false,
             Self::Communication => true,
         }
     }
@@ -70,6 +74,9 @@ impl Access {
             Self::Hub(right) => app
                 .authorize_sas(sas_request(parts), params.get("hub"), right)
                 .map(Principal::Hub),
+            Self::HubNamespace => app
+                .authorize_sas_namespace(sas_request(parts))
+                .map(Principal::HubNamespace),
             Self::Communication => app
                 .authorize_communication(&signed_request(parts, body))
                 .map(Principal::Communication),

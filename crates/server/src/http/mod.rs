@@ -11,6 +11,7 @@ mod dispatch;
 mod entra;
 mod error;
 mod health;
+mod hub_entity;
 mod hub_messages;
 mod identity;
 pub mod plain;
@@ -51,6 +52,7 @@ pub fn table() -> Table {
     routes.extend(arm::notification_hubs::routes());
     routes.extend(unknown_resources());
     routes.extend(hub_messages::routes());
+    routes.extend(hub_entity::routes());
     Table::new(routes)
 }
 

@@ -16,6 +16,7 @@ mod hub;
 mod hub_access;
 mod hub_control;
 mod hub_crash;
+mod hub_entity;
 mod hub_messages;
 mod hub_sends;
 mod identity;

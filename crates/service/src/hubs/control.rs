@@ -75,6 +75,15 @@ impl App {
     /// Makes a hub, or changes one to what the body says. A credential that the body does not name stays, since no
     /// answer shows it and some clients cannot name all kinds; `null` removes it.
     pub async fn put_hub(&self, change: HubChange<'_>) -> Result<PutOutcome> {
+        self.put_hub_with(change, |_| {}).await
+    }
+
+    /// The same, and `finish` has the last word on the document.
+    pub(super) async fn put_hub_with(
+        &self,
+        change: HubChange<'_>,
+        finish: impl Fn(&mut Document) + Send + Sync,
+    ) -> Result<PutOutcome> {
         let HubChange { id, body, .. } = change;
         check_hub_name(id.name())?;
         let namespace = match id.parent() {
@@ -88,7 +97,9 @@ impl App {
                 let own = document.body.entry("location");
                 own.or_insert_with(|| location.clone());
             }
-            document.set_hub_properties(body)
+            document.set_hub_properties(body)?;
+            finish(document);
+            Ok(())
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Notification hubs: namespaces, hubs, rules and credentials; who may send through which.
 //!
-//! [`control`] makes and changes them, [`rules`] their authorization rules; [`directory`] holds all of it in memory
+//! [`control`] makes and changes them, [`rules`] their authorization rules, [`entity`] both for the namespace API; [`directory`] holds all of it in memory
 //! for the data plane, and [`authorize`] checks a request against it.
 //! [`direct`] accepts sends, [`deliver`] carries them out ([`remote`] through another
 //! server's hub), [`telemetry`] tells what became of them, [`sweep`] forgets.
@@ -12,6 +12,7 @@ mod deliver;
 mod direct;
 mod directory;
 mod document;
+mod entity;
 mod remote;
 mod rules;
 mod sweep;
@@ -24,5 +25,6 @@ pub use deliver::SendsConfig;
 pub use direct::{DirectSend, Sent, refused};
 pub(crate) use directory::Directory;
 pub use document::{Credentials, HUBS, NAMESPACES, StoredRule};
+pub use entity::HubEntity;
 pub use rules::RuleKeys;
 pub use telemetry::DeliveryPage;

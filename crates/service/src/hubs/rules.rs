@@ -161,7 +161,7 @@ impl App {
 }
 
 /// A name that needs no quoting in a connection string or a path.
-fn rule_name(name: &str) -> Result<&str> {
+pub(super) fn rule_name(name: &str) -> Result<&str> {
     let fits = (1..=256).contains(&name.len())
         && name
             .bytes()
