@@ -210,6 +210,8 @@ impl App {
             .settle(&flight.notification.id, ordinal, &attempted)
             .await;
         count(flight.notification.platform, &attempted);
+        self.tell_registrar(&flight.notification, ordinal, &attempted)
+            .await;
         self.judge(&flight.notification, ordinal, &attempted).await;
         settled.then_some(attempted)
     }
@@ -272,6 +274,28 @@ impl App {
                     }
                 }
             }
+        }
+    }
+
+    /// A device whose token a push service refused is judged by its own registration.
+    async fn tell_registrar(
+        &self,
+        notification: &Notification,
+        ordinal: u32,
+        attempted: &Attempted,
+    ) {
+        let target = notification.targets.get(ordinal as usize);
+        let Some((user, registration)) = target.and_then(|target| target.device.as_ref()) else {
+            return;
+        };
+        if !matches!(
+            attempted.outcome,
+            Outcome::DeadToken { .. } | Outcome::SuspectToken
+        ) {
+            return;
+        }
+        if let Err(error) = self.device_failed(user, registration, attempted).await {
+            tracing::error!(%error, %user, %registration, "a refused device token could not be noted");
         }
     }
 
