@@ -49,6 +49,11 @@ impl fmt::Debug for Clock {
 pub struct Moment(i64);
 
 impl Moment {
+    /// The moment `micros` microseconds after 1970.
+    pub fn from_unix_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
     /// The moment `seconds` after 1970.
     pub fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))

@@ -1,6 +1,6 @@
 //! What a sender signs with: made once, kept in the data directory.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde::{Deserialize, Serialize};
 
 use crate::device::Environment;
-use crate::{chance, pem};
+use crate::{chance, file, pem};
 
 /// An APNs provider key (`.p8`) with the names Apple gives beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Credentials {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| broken(&path, &error))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let kept = Kept::make()?;
-                write(directory, &path, &serde_json::to_vec_pretty(&kept)?)?;
+                file::write(&path, &serde_json::to_vec_pretty(&kept)?)?;
                 kept
             }
             Err(error) => return Err(error),
@@ -224,20 +224,6 @@ impl Kept {
             token_secret: chance::hex::<32>(),
         })
     }
-}
-
-/// Writes aside and renames, so that a crash leaves the whole file or none; readable by its owner alone.
-fn write(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let aside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)
 }
 
 fn parse_secret(hex: &str) -> Option<[u8; 32]> {

@@ -27,7 +27,7 @@ use crate::webpush::WebPush;
 /// What a lab is started with.
 #[derive(Clone, Debug)]
 pub struct LabConfig {
-    /// Where its credentials are kept: `DIR/lab-credentials.json`.
+    /// Where its credentials and devices are kept: `DIR/lab-credentials.json`, `DIR/lab-devices.jsonl`.
     pub data_dir: PathBuf,
     /// Where the APNs stand-in listens; port 0 takes a free one.
     pub apns: SocketAddr,
@@ -84,9 +84,12 @@ impl Lab {
     /// Opens the listeners and serves until [`Lab::stop`].
     pub async fn start(config: LabConfig) -> io::Result<Self> {
         let directory = config.data_dir.clone();
-        let credentials = tokio::task::spawn_blocking(move || Credentials::open(&directory));
+        let kept = tokio::task::spawn_blocking(move || {
+            let devices = Registry::open(&directory.join("lab-devices.jsonl"))?;
+            Credentials::open(&directory).map(|credentials| (credentials, devices))
+        });
         let (apns, fcm, webpush) =
-            tokio::try_join!(bind(config.apns), bind(config.fcm), bind(config.webpush),)?;
+            tokio::try_join!(bind(config.apns), bind(config.fcm), bind(config.webpush))?;
         let addresses = Addresses {
             apns: apns.local_addr()?,
             fcm: fcm.local_addr()?,
@@ -97,10 +100,11 @@ impl Lab {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         };
+        let (credentials, devices) = kept.await.map_err(io::Error::other)??;
         let shared = Arc::new(Shared {
             clock: config.clock,
-            credentials: credentials.await.map_err(io::Error::other)??,
-            devices: Registry::default(),
+            credentials,
+            devices,
             faults: Faults::default(),
             webhooks: Webhooks::default(),
             stats: house.stats.clone(),

@@ -11,6 +11,7 @@ mod credentials;
 pub mod device;
 pub mod fault;
 pub mod fcm;
+mod file;
 mod lab;
 mod pem;
 mod serve;

@@ -1,6 +1,7 @@
 //! Virtual devices: what they are ([`Device`]), what they received ([`inbox`]), and all of them ([`registry`]).
 
 pub(crate) mod inbox;
+mod journal;
 pub(crate) mod registry;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::clock::Moment;
 use crate::webpush::ece::Keys;
 
 /// A phone or browser that exists only here.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
     /// The lab's name for it.
@@ -49,7 +50,7 @@ pub struct Device {
 }
 
 /// A device's address.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Token {
     /// An APNs device token or FCM registration token.
@@ -134,8 +135,30 @@ pub enum State {
 }
 
 /// Since when a token is dead, and from when on the service knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Death {
+    #[serde(with = "micros")]
     pub(crate) since: Moment,
+    #[serde(with = "micros")]
     pub(crate) reported_from: Moment,
+}
+
+/// A moment as a number, which is read back without loss.
+mod micros {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::clock::Moment;
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(it: &Moment, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(it.unix_micros())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Moment, D::Error> {
+        i64::deserialize(from).map(Moment::from_unix_micros)
+    }
 }

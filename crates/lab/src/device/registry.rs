@@ -1,13 +1,17 @@
 //! All virtual devices, found by id and by token.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::clock::Moment;
 use crate::device::inbox::{Accepted, Inbox, Notification};
+use crate::device::journal::{Journal, Line};
 use crate::device::{Death, Device, Platform, State};
+use crate::webpush::ece::KeptKeys;
 
 /// All devices, behind one lock that is held for a few lines.
 #[derive(Debug, Default)]
@@ -23,6 +27,7 @@ struct Devices {
     /// Every app that ever had a device here: what Apple would know as the team's apps.
     apps: HashSet<(Platform, String)>,
     bytes: usize,
+    journal: Journal,
 }
 
 /// A device with its log.
@@ -54,20 +59,25 @@ pub(crate) struct Change {
 }
 
 impl Registry {
+    /// The devices of the journal in `path`, which is kept from now on.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut devices = Devices::default();
+        for line in Journal::read(path)? {
+            devices.replay(line);
+        }
+        devices.journal = Journal::rewrite(path, devices.lines())?;
+        Ok(Self(Mutex::new(devices)))
+    }
+
     /// Adds a device; `false` if there are too many.
     pub(crate) fn add(&self, device: Device) -> bool {
         let mut devices = self.lock();
         if devices.by_id.len() >= DEVICES {
             return false;
         }
-        if devices.apps.len() < DEVICES {
-            devices.apps.insert((device.platform, device.app.clone()));
-        }
-        for address in device.addresses() {
-            devices.ids_by_address.insert(address, device.id.clone());
-        }
-        devices.order.push_back(device.id.clone());
-        devices.by_id.insert(device.id.clone(), Entry::new(device));
+        let entry = Entry::new(device, None);
+        devices.journal.append(&entry.line());
+        devices.insert(entry);
         true
     }
 
@@ -91,25 +101,25 @@ impl Registry {
         let before = entry.inbox.bytes();
         entry.change(change, now);
         settle(&mut devices.bytes, before, &mut entry.inbox);
+        devices.journal.append(&entry.line());
         Some(entry.device.clone())
     }
 
     /// Removes a device; its token answers like a dead one from now on.
     pub(crate) fn remove(&self, id: &str, now: Moment) -> bool {
         let mut devices = self.lock();
-        let Some(entry) = devices.by_id.remove(id) else {
+        let Some(entry) = devices.take(id) else {
             return false;
         };
-        devices.bytes -= entry.inbox.bytes();
-        devices.order.retain(|other| other != id);
         let now = Death {
             since: now,
             reported_from: now,
         };
-        for address in entry.device.addresses() {
-            devices.ids_by_address.remove(&address);
-            devices.bury(address, entry.death.unwrap_or(now));
+        let (addresses, death) = (entry.device.addresses(), entry.death.unwrap_or(now));
+        for address in &addresses {
+            devices.bury(address.clone(), death);
         }
+        devices.journal.append(&Line::Gone { addresses, death });
         entry.inbox.changed().notify_waiters();
         true
     }
@@ -160,6 +170,68 @@ impl Registry {
 }
 
 impl Devices {
+    fn insert(&mut self, entry: Entry) {
+        let device = &entry.device;
+        if self.apps.len() < DEVICES {
+            self.apps.insert((device.platform, device.app.clone()));
+        }
+        for address in device.addresses() {
+            self.ids_by_address.insert(address, device.id.clone());
+        }
+        self.order.push_back(device.id.clone());
+        self.by_id.insert(device.id.clone(), entry);
+    }
+
+    fn take(&mut self, id: &str) -> Option<Entry> {
+        let entry = self.by_id.remove(id)?;
+        self.bytes -= entry.inbox.bytes();
+        self.order.retain(|other| other != id);
+        for address in entry.device.addresses() {
+            self.ids_by_address.remove(&address);
+        }
+        Some(entry)
+    }
+
+    fn replay(&mut self, line: Line) {
+        match line {
+            Line::Device {
+                mut device,
+                keys,
+                death,
+            } => {
+                device.keys = keys.and_then(|keys| keys.keys()).map(Arc::new);
+                match self.by_id.get_mut(&device.id) {
+                    Some(entry) => *entry = Entry::new(*device, death),
+                    None => self.insert(Entry::new(*device, death)),
+                }
+            }
+            Line::Gone { addresses, death } => {
+                let id = addresses
+                    .iter()
+                    .find_map(|it| self.ids_by_address.get(it).cloned());
+                id.and_then(|id| self.take(&id));
+                for address in addresses {
+                    self.bury(address, death);
+                }
+            }
+        }
+    }
+
+    /// What a journal of this moment has.
+    fn lines(&self) -> impl Iterator<Item = Line> {
+        let living = self
+            .order
+            .iter()
+            .filter_map(|id| self.by_id.get(id))
+            .map(Entry::line);
+        let dead = self.grave_order.iter().filter_map(|address| {
+            let death = *self.graves.get(address)?;
+            let addresses = vec![address.clone()];
+            Some(Line::Gone { addresses, death })
+        });
+        living.chain(dead)
+    }
+
     fn bury(&mut self, address: (Platform, String), death: Death) {
         self.graves.insert(address.clone(), death);
         self.grave_order.push_back(address);
@@ -172,11 +244,19 @@ impl Devices {
 }
 
 impl Entry {
-    fn new(device: Device) -> Self {
+    fn new(device: Device, death: Option<Death>) -> Self {
         Self {
             device,
-            death: None,
+            death,
             inbox: Inbox::default(),
+        }
+    }
+
+    fn line(&self) -> Line {
+        Line::Device {
+            device: Box::new(self.device.clone()),
+            keys: self.device.keys.as_deref().map(KeptKeys::from),
+            death: self.death,
         }
     }
 

@@ -8,6 +8,7 @@ use p256::elliptic_curve::sec1::ToSec1Point as _;
 use p256::{PublicKey, SecretKey};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 
 use crate::chance;
 
@@ -16,6 +17,32 @@ use crate::chance;
 pub(crate) struct Keys {
     secret: SecretKey,
     auth: [u8; 16],
+}
+
+/// [`Keys`] on disk, base64url.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct KeptKeys {
+    secret: String,
+    auth: String,
+}
+
+impl From<&Keys> for KeptKeys {
+    fn from(keys: &Keys) -> Self {
+        Self {
+            secret: BASE64_URL_SAFE_NO_PAD.encode(keys.secret.to_bytes()),
+            auth: keys.auth(),
+        }
+    }
+}
+
+impl KeptKeys {
+    /// The keys, if they are whole.
+    pub(crate) fn keys(&self) -> Option<Keys> {
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        let secret = SecretKey::from_slice(&decode(&self.secret)?).ok()?;
+        let auth = decode(&self.auth)?.try_into().ok()?;
+        Some(Keys { secret, auth })
+    }
 }
 
 impl Keys {

@@ -203,3 +203,31 @@ fn no_body_makes_the_control_api_fail() {
         prop_assert!(status.as_u16() < 500);
     });
 }
+
+#[tokio::test]
+async fn devices_outlive_the_lab() {
+    let lab = TestLab::start().await;
+    let (kept, gone) = (lab.device(iphone()).await, lab.device(iphone()).await);
+    let browser = lab.device(json!({ "platform": "webpush" })).await;
+    lab.patch(&kept, json!({ "state": "unregistered", "name": "Ann's" }))
+        .await;
+    let path = format!("/lab/devices/{}", gone["id"].as_str().unwrap());
+    lab.control("DELETE", &path, Value::Null).await;
+    let journal = lab.directory.path().join("lab-devices.jsonl");
+    let cut = std::fs::read_to_string(&journal).unwrap() + "{\"device\":{\"dev";
+    std::fs::write(&journal, cut).unwrap();
+    for _ in 0..2 {
+        let second = TestLab::start_in(lab.directory.clone()).await;
+        let (_, all) = second.control("GET", "/lab/devices", Value::Null).await;
+        assert_eq!(
+            all["devices"],
+            lab.control("GET", "/lab/devices", Value::Null).await.1["devices"]
+        );
+        assert_eq!(all["devices"][1], browser);
+        let peer = second.apns().await;
+        for device in [&kept, &gone] {
+            let answer = second.ring(&peer, device).await;
+            assert_eq!(answer.reason(), (410, "Unregistered".to_owned()));
+        }
+    }
+}

@@ -139,6 +139,18 @@ impl TestLab {
         bearer(&serde_json::to_value(key).unwrap(), self.now())
     }
 
+    /// A call push to an iPhone.
+    pub async fn ring(&self, peer: &Peer, device: &Value) -> Answer {
+        let path = format!("/3/device/{}", device["token"].as_str().unwrap());
+        let bearer = self.bearer();
+        let fields = [
+            ("authorization", bearer.as_str()),
+            ("apns-topic", "com.example.app.voip"),
+            ("apns-push-type", "voip"),
+        ];
+        peer.post(&path, &fields, "{}").await.unwrap()
+    }
+
     pub async fn apns(&self) -> Peer {
         self.connect(self.lab.addresses().apns, &[b"h2"]).await
     }
