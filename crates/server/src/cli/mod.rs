@@ -1,8 +1,11 @@
 //! The command line. Each command is a file; this one holds the list of them.
 
+mod call;
 pub mod client;
 mod completions;
 mod config;
+mod data_plane;
+mod demo;
 mod dev;
 mod env;
 mod json;
@@ -10,6 +13,7 @@ mod lab;
 mod login;
 mod login_cache;
 mod options;
+mod push;
 mod serve;
 mod verb;
 mod wait;
@@ -34,7 +38,7 @@ use crate::failure::{Failure, Result};
     max_term_width = 100
 )]
 #[command(
-    after_help = "Start with `carillon dev`, then `eval \"$(carillon env)\"` in another shell."
+    after_help = "See it ring with `carillon demo`. Start with `carillon dev`, then `eval \"$(carillon env)\"` in another shell."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -43,6 +47,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Ring two phones, and show what happens when.
+    Demo(demo::Demo),
     /// Run a local server for developers: loopback only, well-known credentials.
     Dev(dev::Dev),
     /// Run the server for real use.
@@ -53,6 +59,10 @@ enum Command {
     Env(env::Env),
     /// Wait until a server is ready.
     Wait(wait::Wait),
+    /// Place a call and show how each device is rung.
+    Call(call::Call),
+    /// Send a notification to one device through a hub.
+    Push(push::Push),
     /// Sign in to the control plane.
     Login(login::LoginCommand),
     /// Send a GET to the control plane, e.g. carillon GET "/subscriptions?api-version=2022-12-01".
@@ -100,6 +110,9 @@ fn run(cli: Cli) -> Result<()> {
             Command::Lab(command) => command.run().await,
             Command::Env(command) => command.run(),
             Command::Wait(command) => command.run().await,
+            Command::Demo(command) => command.run().await,
+            Command::Call(command) => command.run().await,
+            Command::Push(command) => command.run().await,
             Command::Login(command) => command.run().await,
             Command::Get(command) => command.run(Method::GET).await,
             Command::Post(command) => command.run(Method::POST).await,

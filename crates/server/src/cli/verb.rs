@@ -151,7 +151,7 @@ fn read_stdin() -> Result<Vec<u8>> {
     Ok(body)
 }
 
-fn parse_header(text: &str) -> std::result::Result<(HeaderName, HeaderValue), String> {
+pub(super) fn parse_header(text: &str) -> std::result::Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("it must be \"Name: value\"")?;
     let name = name
         .trim()
