@@ -4,7 +4,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use http::Method;
@@ -19,6 +19,9 @@ use crate::config::{Config, LogFormat};
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::{lifecycle, telemetry};
+
+/// How long a provider's answer may take to be recorded.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Ring two phones, and show what happens when.
 ///
@@ -168,18 +171,28 @@ async fn ring(
         return Ok(None);
     };
     timeline.line("rang", phone.name);
-    // The provider's answer is settled right behind the ring; nothing has to wait for it.
-    let deliveries = data.deliveries(caller, call).await?;
-    if let Some(delivery) = deliveries
-        .iter()
-        .find(|delivery| delivery["endpoint"] == phone.name)
-    {
-        timeline.line(
-            "pushed",
-            &format!("{:<8} {}", phone.name, described(delivery)),
-        );
-    }
+    let delivery = settled(data, caller, call, phone).await?;
+    timeline.line(
+        "pushed",
+        &format!("{:<8} {}", phone.name, described(&delivery)),
+    );
     Ok(notification["seq"].as_u64())
+}
+
+/// The delivery to a phone that rang: its answer is recorded right behind the ring.
+async fn settled(data: &DataPlane<'_>, caller: &User, call: &str, phone: &Phone) -> Result<Value> {
+    let until = Clock::System.now() + SETTLE;
+    loop {
+        let deliveries = data.deliveries(caller, call).await?;
+        let own = deliveries
+            .into_iter()
+            .find(|delivery| delivery["endpoint"] == phone.name);
+        let delivery = own.unwrap_or_default();
+        if delivery["state"] != "pending" || Clock::System.now() >= until {
+            return Ok(delivery);
+        }
+        Clock::System.sleep(SETTLE / 100).await;
+    }
 }
 
 /// One delivery in words: way, answer, attempts, latency.

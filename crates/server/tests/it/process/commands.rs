@@ -111,3 +111,20 @@ fn serve_takes_the_well_known_credentials_away() {
         .args(["--data-dir", dir.path().to_str().unwrap()]);
     assert_eq!(login.output().unwrap().status.code(), Some(1));
 }
+
+#[test]
+fn the_demo_rings_both_phones() {
+    let demo = run(&["demo", "--once"]);
+    assert!(demo.status.success(), "{}", stderr(&demo));
+    let timeline = String::from_utf8_lossy(&demo.stdout);
+    for line in [
+        "rang      iPhone",
+        "rang      Android",
+        "answered  on the iPhone",
+        "stopped   Android",
+        "hung up",
+    ] {
+        assert!(timeline.contains(line), "{timeline}");
+    }
+    assert_eq!(timeline.matches("accepted 200").count(), 2, "{timeline}");
+}
