@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::comm::{Comm, User};
 use crate::phones::Phone;
 
-async fn place(comm: &Comm, from: &User, targets: &[&User]) -> Value {
+pub async fn place(comm: &Comm, from: &User, targets: &[&User]) -> Value {
     let targets: Vec<_> = targets
         .iter()
         .map(|user| json!({ "rawId": user.id }))

@@ -10,8 +10,8 @@ use wire::auth::sas::Key;
 
 use crate::support::{Answer, TestApp};
 
-const HUB: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/default/providers/Microsoft.NotificationHubs/namespaces/push/notificationHubs/hub1";
-const RULE: &str = "DefaultFullSharedAccessSignature";
+pub const HUB: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/default/providers/Microsoft.NotificationHubs/namespaces/push/notificationHubs/hub1";
+pub const RULE: &str = "DefaultFullSharedAccessSignature";
 const P8: &str = include_str!("../../../../fixtures/push/apns-key.p8");
 const RSA: &str = include_str!("../../../../fixtures/push/fcm-key.pem");
 pub const BODY: &str = r#"{"aps":{"alert":"hi"}}"#;

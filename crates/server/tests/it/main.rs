@@ -18,6 +18,7 @@ mod hub_control;
 mod hub_crash;
 mod hub_entity;
 mod hub_messages;
+mod hub_remote;
 mod hub_sends;
 mod identity;
 mod phones;

@@ -22,16 +22,7 @@ pub struct Phones {
 
 impl Phones {
     pub async fn start(clock: &Clock) -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let root = made.cert.der().clone();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![root.clone()], key)
-            .unwrap();
+        let (tls, root) = certificate();
         let dir = tempfile::tempdir().unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let clock = clock.clone();
@@ -40,7 +31,7 @@ impl Phones {
             apns: any,
             fcm: any,
             webpush: any,
-            tls: Arc::new(tls),
+            tls,
             host: "localhost".to_owned(),
             clock: lab::Clock::from_micros(move || clock.now().micros()),
         });
@@ -133,6 +124,21 @@ impl Phones {
         assert!(status.is_success(), "{method} {path}: {status} {body:?}");
         serde_json::from_slice(&body).unwrap_or_default()
     }
+}
+
+/// A certificate for localhost, and what believes it.
+pub fn certificate() -> (Arc<rustls::ServerConfig>, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let root = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![root.clone()], key)
+        .unwrap();
+    (Arc::new(tls), root)
 }
 
 /// One virtual device.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// A server in process: requests go to its service without a socket; time stands still until it is moved.
 pub struct TestApp {
     pub app: App,
-    service: carillon::http::Service,
+    pub service: carillon::http::Service,
     dir: TempDir,
 }
 
