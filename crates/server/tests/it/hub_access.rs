@@ -224,3 +224,24 @@ async fn a_change_counts_for_the_next_request() {
     assert!(authorize(&full).is_err());
     assert!(app.hub(hub_id("push").key()).is_none());
 }
+
+#[tokio::test]
+async fn another_node_follows_within_seconds() {
+    let hubs = Hubs::start(&["push"]).await;
+    let other = hubs.test.second_node().await;
+    let key = hub_id("push").key().to_owned();
+    assert!(other.hub(&key).is_some());
+    let (space, always) = (id("namespaces/push"), Precondition::Always);
+    let gone = hubs.test.app.delete_resource(&space, &always).await;
+    assert!(gone.unwrap());
+    // The other node reads the store in real time once its clock has moved; this waits for it, and not for long.
+    for _ in 0..5_000 {
+        hubs.test.app.clock.advance(Duration::from_secs(2));
+        if other.hub(&key).is_none() {
+            other.stop().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the other node did not follow within five seconds");
+}

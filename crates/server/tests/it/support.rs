@@ -66,33 +66,15 @@ impl TestApp {
 
     /// Starts on what is in `dir`.
     pub async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
-        let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
-        let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
-        // Making an RSA key takes a debug build a while; the tests share one.
-        store
-            .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
-            .await
-            .unwrap();
-        let settings = Settings {
-            base_url: "https://localhost:8443".into(),
-            hosts: vec!["localhost".into(), "127.0.0.1".into()],
-            tenant_id: "11111111-1111-1111-1111-111111111111".into(),
-            subscriptions: vec![service::Subscription {
-                id: "00000000-0000-0000-0000-000000000000".into(),
-                name: "Carillon".into(),
-            }],
-            dev: true,
-            push: service::push::LanesConfig {
-                roots,
-                ..service::push::LanesConfig::default()
-            },
-            sends: service::hubs::SendsConfig::default(),
-        };
-        let app = App::start(store, clock, Random::seeded(1), settings)
-            .await
-            .unwrap();
+        let app = app_in(&dir, clock, roots).await;
         let service = carillon::http::Service::new(app.clone(), carillon::http::table());
         Self { app, service, dir }
+    }
+
+    /// Another node on the same database, with the same clock.
+    pub async fn second_node(&self) -> App {
+        let roots = self.app.settings.push.roots.clone();
+        app_in(&self.dir, self.app.clock.clone(), roots).await
     }
 
     /// Sends a request with these headers.
@@ -187,4 +169,32 @@ impl TestApp {
         let headers = [("authorization", bearer.as_str())];
         self.send(method, path, &headers, body).await
     }
+}
+
+async fn app_in(dir: &TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> App {
+    let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
+    let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+    // Making an RSA key takes a debug build a while; the tests share one.
+    store
+        .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
+        .await
+        .unwrap();
+    let settings = Settings {
+        base_url: "https://localhost:8443".into(),
+        hosts: vec!["localhost".into(), "127.0.0.1".into()],
+        tenant_id: "11111111-1111-1111-1111-111111111111".into(),
+        subscriptions: vec![service::Subscription {
+            id: "00000000-0000-0000-0000-000000000000".into(),
+            name: "Carillon".into(),
+        }],
+        dev: true,
+        push: service::push::LanesConfig {
+            roots,
+            ..service::push::LanesConfig::default()
+        },
+        sends: service::hubs::SendsConfig::default(),
+    };
+    App::start(store, clock, Random::seeded(1), settings)
+        .await
+        .unwrap()
 }
