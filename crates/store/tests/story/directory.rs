@@ -84,6 +84,12 @@ async fn users(store: &Store) {
         (kept[0].upn.as_str(), kept[0].password.as_str()),
         ("Admin@local", "another")
     );
+
+    let mut tx = store.begin().await.unwrap();
+    assert!(tx.delete_user("ADMIN@local").await.unwrap());
+    assert!(!tx.delete_user("admin@local").await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(store.users().await.unwrap().is_empty());
 }
 
 async fn assertions(store: &Store) {
