@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
+use service::control::NewApp;
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
@@ -110,6 +111,14 @@ impl Server {
         };
         server.environment.write(server.dir.path())?;
         Ok(server)
+    }
+
+    /// Registers the first administrator, where nobody may sign in yet. Its secret is never shown again.
+    pub async fn first_administrator(&self) -> Result<Option<NewApp>> {
+        if !self.app.list_apps().is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.app.create_app("first administrator").await?))
     }
 
     /// Stops gracefully: no new requests, those under way end, then the background tasks and the store, then the lab.

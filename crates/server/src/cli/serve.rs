@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use secrecy::ExposeSecret;
 
 use super::options::ServerOptions;
 use crate::app::{Mode, Server};
@@ -25,6 +26,17 @@ impl Serve {
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
         let server = Server::start(&config, Mode::Serve, telemetry::start_metrics()?).await?;
         tracing::info!(base_url = server.environment.base_url, "ready");
+        if let Some(app) = server.first_administrator().await? {
+            println!(
+                "Nobody may sign in here yet, so this is the first administrator. Its secret is shown only now:"
+            );
+            println!(
+                "  carillon login --data-dir '{}' --client-id {} --client-secret {}",
+                config.data_dir.display(),
+                app.client_id,
+                app.secret.expose_secret()
+            );
+        }
         lifecycle::stop_wanted().await?;
         server.stop().await;
         Ok(())

@@ -2,6 +2,7 @@
 
 mod commands;
 mod connections;
+mod crash;
 mod lifetime;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,203 @@
+//! SIGKILL in the middle of sends: what was answered 201 reaches the phones all the same.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use wire::arm::connection_string::ConnectionString;
+use wire::auth::sas::Key;
+
+use super::{Process, directory, run, stderr};
+
+const SENDS: usize = 2_000;
+/// Accepted sends after which the server is killed.
+const ENOUGH: usize = 500;
+const AT_ONCE: usize = 32;
+const PHONES: usize = 20;
+/// How often a phone is asked, ten seconds each, before a notification counts as lost.
+const PATIENCE: usize = 6;
+
+/// A lab that survives, and a data directory whose hub pushes to it.
+async fn lab_and_hub(lab_dir: &Path, dir: &Path) -> (Process, Value) {
+    let lab = Process::lab(lab_dir);
+    // The same authority and credentials, so that the server believes this lab and is believed by it.
+    for file in ["ca.pem", "ca.key", "lab-credentials.json"] {
+        std::fs::copy(lab_dir.join(file), dir.join(file)).unwrap();
+    }
+    let dev = Process::start(dir, &[]);
+    let http = lab.client().build().unwrap();
+    let control = lab.env["lab"]["control_url"].as_str().unwrap();
+    let credentials: Value = http
+        .get(format!("{control}/credentials"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let apns = &credentials["apns"];
+    let body = json!({ "properties": { "apnsCredential": { "properties": {
+        "endpoint": lab.env["lab"]["apns_url"],
+        "keyId": apns["keyId"], "appId": apns["teamId"], "appName": apns["bundleId"], "token": apns["p8"],
+    } } } });
+    let path = format!(
+        "{}?api-version=2023-10-01-preview",
+        dev.env["hub"]["resource_id"].as_str().unwrap()
+    );
+    let patched = run(&[
+        "patch",
+        &path,
+        &body.to_string(),
+        "--data-dir",
+        dir.to_str().unwrap(),
+    ]);
+    assert!(patched.status.success(), "{}", stderr(&patched));
+    let hub = dev.env["hub"].clone();
+    dev.signal("TERM");
+    assert!(dev.ended_well());
+    (lab, hub)
+}
+
+/// Phones of the lab: their ids and tokens.
+async fn phones(lab: &Process) -> Vec<(String, String)> {
+    let http = lab.client().build().unwrap();
+    let control = lab.env["lab"]["control_url"].as_str().unwrap();
+    let credentials: Value = http
+        .get(format!("{control}/credentials"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let body = json!({ "platform": "apns", "kind": "alert", "environment": "production", "app": credentials["apns"]["bundleId"] });
+    let mut phones = Vec::new();
+    for _ in 0..PHONES {
+        let device: Value = http
+            .post(format!("{control}/devices"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let text = |name: &str| device[name].as_str().unwrap().to_owned();
+        phones.push((text("id"), text("token")));
+    }
+    phones
+}
+
+/// Sends all, kills the server once enough are accepted; the numbers of those that were answered 201.
+async fn send_and_kill(
+    server: Process,
+    hub: &Value,
+    phones: &[(String, String)],
+) -> BTreeSet<usize> {
+    let connection =
+        ConnectionString::parse(hub["connection_strings"]["send"].as_str().unwrap()).unwrap();
+    let base_url = server.text("base_url").to_owned();
+    let http = server.client().build().unwrap();
+    let expires = service::Clock::System.now().secs() + 600;
+    let sas =
+        Key::new(&connection.key).sign(&connection.key_name, &format!("{base_url}/hub"), expires);
+    let accepted = watch::Sender::new(0_usize);
+    let mut seen = accepted.subscribe();
+    let kill = async {
+        seen.wait_for(|count| *count >= ENOUGH).await.unwrap();
+        server.signal("KILL");
+        assert!(!server.ended_well());
+    };
+    let send = |number: usize| {
+        let request = http
+            .post(format!(
+                "{base_url}/hub/messages?direct&api-version=2015-04"
+            ))
+            .header("authorization", &sas)
+            .header("servicebusnotification-format", "apple")
+            .header(
+                "servicebusnotification-devicehandle",
+                &phones[number % PHONES].1,
+            )
+            .header("content-type", "application/json")
+            .body(json!({ "aps": { "alert": number.to_string() } }).to_string());
+        let accepted = &accepted;
+        async move {
+            let answer = request.send().await.ok()?;
+            (answer.status() == 201).then(|| {
+                accepted.send_modify(|count| *count += 1);
+                number
+            })
+        }
+    };
+    let sends = stream::iter(0..SENDS).map(send).buffer_unordered(AT_ONCE);
+    let sends = sends.filter_map(async |number| number).collect();
+    tokio::join!(sends, kill).0
+}
+
+/// The numbers that a phone got; waits while one of `wanted` is missing, but not for ever.
+async fn received(lab: &Process, phone: &str, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let http = lab.client().build().unwrap();
+    let control = lab.env["lab"]["control_url"].as_str().unwrap();
+    let (mut got, mut after) = (BTreeSet::new(), 0);
+    for _ in 0..SENDS {
+        let url = format!("{control}/devices/{phone}/notifications?after={after}&wait=10");
+        let answer: Value = http.get(url).send().await.unwrap().json().await.unwrap();
+        let notifications = answer["notifications"].as_array().unwrap();
+        for one in notifications {
+            after = one["seq"].as_u64().unwrap();
+            got.insert(
+                one["payload"]["aps"]["alert"]
+                    .as_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap(),
+            );
+        }
+        if wanted.is_subset(&got) || notifications.is_empty() {
+            break;
+        }
+    }
+    got
+}
+
+// More than one thread: the sends go on while the test waits for the killed process.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_answered_201_is_lost_when_the_server_is_killed() {
+    let (lab_dir, dir) = (directory(), directory());
+    let (lab, hub) = lab_and_hub(lab_dir.path(), dir.path()).await;
+    let phones = phones(&lab).await;
+    let accepted = send_and_kill(Process::serve(dir.path()), &hub, &phones).await;
+    assert!(
+        accepted.len() >= ENOUGH && accepted.len() < SENDS,
+        "{} were accepted",
+        accepted.len()
+    );
+
+    let _again = Process::serve(dir.path());
+    let mut missing = accepted.clone();
+    for _ in 0..PATIENCE {
+        for (index, (phone, _)) in phones.iter().enumerate() {
+            let wanted: BTreeSet<_> = missing
+                .iter()
+                .copied()
+                .filter(|number| number % PHONES == index)
+                .collect();
+            if !wanted.is_empty() {
+                let got = received(&lab, phone, &wanted).await;
+                missing.retain(|number| !got.contains(number));
+            }
+        }
+        if missing.is_empty() {
+            break;
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "{} of {} answered 201 are missing",
+        missing.len(),
+        accepted.len()
+    );
+}
