@@ -3,6 +3,8 @@
 //! [`Call::apply`] is the whole state machine. It changes the call and says what changed; who is told is the caller's
 //! matter.
 
+mod reason;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +12,8 @@ use serde_json::Value;
 use crate::id::{CallId, RegistrationId};
 use crate::identity::UserId;
 use crate::time::Timestamp;
+
+pub use reason::{EndReason, Refusal, StopReason};
 
 /// A call from one user to one or more others.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,21 +67,6 @@ pub struct Ended {
     pub by: Option<UserId>,
     /// Since when it was connected, if it was.
     pub connected_since: Option<Timestamp>,
-}
-
-/// Why a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// Somebody hung up a connected call.
-    HungUp,
-    /// The caller hung up before anybody answered.
-    Cancelled,
-    /// Everybody declined.
-    Declined,
-    /// A device rang, and nobody answered in time.
-    NoAnswer,
-    /// No device could be reached in time.
-    Unreachable,
 }
 
 /// A called user's part in a call.
@@ -176,39 +165,6 @@ pub enum Change {
     /// Somebody who had joined left.
     Left(UserId),
     /// The call is over.
-    Ended,
-}
-
-/// Why devices stop ringing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// Another device of the user took the call.
-    AcceptedElsewhere,
-    /// Another device of the user declined it.
-    Declined,
-    /// The caller hung up.
-    Cancelled,
-    /// The time ran out.
-    TimedOut,
-}
-
-/// Why a verb is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The user has nothing to do with the call.
-    #[error("you are not in this call")]
-    NotInCall,
-    /// Only called users accept and reject.
-    #[error("you placed this call: only those called can accept or reject it")]
-    NotCalled,
-    /// Another device of the user was first.
-    #[error("the call was accepted on another device")]
-    AcceptedElsewhere,
-    /// The leg has stopped ringing.
-    #[error("the call no longer rings for you")]
-    NotRinging,
-    /// The call is over.
-    #[error("the call has ended")]
     Ended,
 }
 
@@ -444,55 +400,6 @@ impl Ended {
     pub fn duration(&self) -> Duration {
         self.connected_since
             .map_or(Duration::ZERO, |since| self.at.since(since))
-    }
-}
-
-impl EndReason {
-    const ALL: [Self; 5] = [
-        Self::HungUp,
-        Self::Cancelled,
-        Self::Declined,
-        Self::NoAnswer,
-        Self::Unreachable,
-    ];
-
-    /// As the API and the store write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HungUp => "hungUp",
-            Self::Cancelled => "cancelled",
-            Self::Declined => "declined",
-            Self::NoAnswer => "noAnswer",
-            Self::Unreachable => "unreachable",
-        }
-    }
-
-    /// What [`EndReason::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
-    }
-
-    /// `code`, `subCode` and `phrase` as Communication Services give them for such an end.
-    pub fn codes(self) -> (u16, u32, &'static str) {
-        match self {
-            Self::HungUp => (0, 0, "Success"),
-            Self::Cancelled => (487, 0, "Request cancelled by the caller"),
-            Self::Declined => (603, 0, "Decline"),
-            Self::NoAnswer => (487, 10004, "The callee did not answer in time"),
-            Self::Unreachable => (480, 10037, "No endpoint of the callee could be reached"),
-        }
-    }
-}
-
-impl StopReason {
-    /// As pushes write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AcceptedElsewhere => "acceptedElsewhere",
-            Self::Declined => "declined",
-            Self::Cancelled => "cancelled",
-            Self::TimedOut => "timedOut",
-        }
     }
 }
 
