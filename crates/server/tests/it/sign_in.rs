@@ -177,7 +177,8 @@ async fn each_refusal_has_its_number() {
     let scope = ("scope", "https://management.azure.com/.default");
     let credentials = ("grant_type", "client_credentials");
     let id = ("client_id", CLIENT_ID);
-    let cases: [(&[(&str, &str)], u16, &str, u32); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str, u32);
+    let cases: [Case<'_>; 9] = [
         (&[scope, id], 400, "invalid_request", 900_144),
         (&[credentials, scope], 400, "invalid_request", 900_144),
         (&[credentials, id, scope], 400, "invalid_client", 7_000_216),
