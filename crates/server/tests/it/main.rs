@@ -17,6 +17,7 @@ mod hub_access;
 mod hub_control;
 mod hub_crash;
 mod hub_entity;
+mod hub_link;
 mod hub_messages;
 mod hub_remote;
 mod hub_sends;
