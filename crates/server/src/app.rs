@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
-use service::control::NewApp;
+use service::control::{NewApp, Registrations};
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
@@ -21,7 +21,7 @@ use url::Url;
 use self::device_lab::DeviceLab;
 pub use self::lab_server::LabServer;
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::data_dir::{self, DataDir};
 use crate::environment::{Control, Environment};
 use crate::failure::{Failure, Result};
 use crate::http::{self, Plain, plain};
@@ -259,12 +259,34 @@ fn hosts(config: &Config, base_url: &str) -> Vec<String> {
     hosts
 }
 
-async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {
-    let master = match &config.master_key_file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| crate::data_dir::cannot("read", path, &error))?,
-        None => dir.secret("master.key", || hex::encode(random.bytes::<KEY_LEN>()))?,
+/// The app registrations of a data directory, whether or not a server runs in it: a running one takes changes up
+/// within seconds.
+pub async fn registrations(config: &Config) -> Result<Registrations> {
+    let random = Random::System;
+    let store = if data_dir::in_use(&config.data_dir) {
+        let master = read_master(config, &config.data_dir.join(MASTER_KEY))?;
+        open(config, &master, &config.data_dir).await?
+    } else {
+        open_store(config, &DataDir::take(&config.data_dir)?, &random).await?
     };
+    Ok(Registrations::new(store, Clock::System, random))
+}
+
+async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {
+    let made = || hex::encode(random.bytes::<KEY_LEN>());
+    let master = match &config.master_key_file {
+        Some(path) => read_master(config, path)?,
+        None => dir.secret(MASTER_KEY, made)?,
+    };
+    open(config, &master, dir.path()).await
+}
+
+fn read_master(config: &Config, default: &Path) -> Result<String> {
+    let path = config.master_key_file.as_deref().unwrap_or(default);
+    std::fs::read_to_string(path).map_err(|error| data_dir::cannot("read", path, &error))
+}
+
+async fn open(config: &Config, master: &str, dir: &Path) -> Result<Store> {
     let mut key = [0; KEY_LEN];
     hex::decode_to_slice(master.trim(), &mut key).map_err(|_| {
         Failure::usage(format!(
@@ -275,11 +297,14 @@ async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<S
     let url = config
         .database
         .clone()
-        .unwrap_or_else(|| sqlite_url(&dir.file("carillon.db")));
+        .unwrap_or_else(|| sqlite_url(&dir.join("carillon.db")));
     Store::open(&url, Seal::new(&key))
         .await
         .map_err(|error| Failure::failed(error).way_out("look at `database` or --database"))
 }
+
+/// The file of the master key, unless the configuration names another.
+const MASTER_KEY: &str = "master.key";
 
 fn sqlite_url(path: &Path) -> String {
     format!("sqlite:{}", path.display())

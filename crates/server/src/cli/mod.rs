@@ -1,5 +1,6 @@
 //! The command line. Each command is a file; this one holds the list of them.
 
+mod app;
 mod call;
 pub mod client;
 mod completions;
@@ -80,6 +81,8 @@ enum Command {
     /// Send a DELETE to the control plane.
     #[command(name = "DELETE")]
     Delete(verb::Verb),
+    /// Manage app registrations: who may sign in to the control plane.
+    App(app::AppCommand),
     /// Print a configuration to start from.
     #[command(hide = true)]
     Config(config::ConfigCommand),
@@ -119,6 +122,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Put(command) => command.run(Method::PUT).await,
             Command::Patch(command) => command.run(Method::PATCH).await,
             Command::Delete(command) => command.run(Method::DELETE).await,
+            Command::App(command) => command.run().await,
             Command::Config(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

@@ -8,6 +8,7 @@
     reason = "a test may panic, and its vocabulary with it"
 )]
 
+mod app_registrations;
 mod calling;
 mod comm;
 mod control_plane;

@@ -77,6 +77,13 @@ impl TestApp {
         app_in(&self.dir, self.app.clock.clone(), roots).await
     }
 
+    /// The app registrations, from beside the server.
+    pub async fn registrations(&self) -> service::control::Registrations {
+        let url = format!("sqlite:{}", self.dir.path().join("carillon.db").display());
+        let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        service::control::Registrations::new(store, self.app.clock.clone(), Random::System)
+    }
+
     /// Sends a request with these headers.
     pub async fn send(
         &self,

@@ -7,10 +7,11 @@ use domain::directory::{AppCredential, AppRegistration, Proof, User};
 use domain::time::Timestamp;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
+use store::Store;
 use x509_parser::prelude::FromDer;
 
 use super::password;
-use crate::{App, Error, Kind, Result};
+use crate::{App, Clock, Error, Kind, Random, Result};
 
 /// How long a secret made here is good for.
 const SECRET_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
@@ -23,40 +24,46 @@ pub struct NewApp {
     pub secret: SecretString,
 }
 
-impl App {
+/// The app registrations of a store, for whoever has it open: a server, or the command line beside one.
+pub struct Registrations {
+    store: Store,
+    clock: Clock,
+    random: Random,
+}
+
+impl Registrations {
+    /// Those of an open store. A server on the same store takes changes up within seconds.
+    pub fn new(store: Store, clock: Clock, random: Random) -> Self {
+        Self {
+            store,
+            clock,
+            random,
+        }
+    }
+
     /// Registers an app, with a secret.
-    pub async fn create_app(&self, name: &str) -> Result<NewApp> {
+    pub async fn create(&self, name: &str) -> Result<NewApp> {
         let client_id = self.random.uuid().to_string();
         let secret = self.new_secret();
         self.register(&client_id, name, &secret).await?;
         Ok(NewApp { client_id, secret })
     }
 
-    /// Registers the well-known app of `carillon dev`, if it is not.
-    pub async fn ensure_dev_app(&self, client_id: &str, secret: &SecretString) -> Result<()> {
-        if self.control.snapshot().apps.contains_key(client_id) {
-            return Ok(());
-        }
-        self.register(client_id, "carillon dev", secret).await
-    }
-
     /// Every app registration, oldest first.
-    pub fn list_apps(&self) -> Vec<Arc<AppRegistration>> {
-        let mut apps: Vec<_> = self.control.snapshot().apps.values().cloned().collect();
-        apps.sort_by(|a, b| (a.created_at, &a.client_id).cmp(&(b.created_at, &b.client_id)));
-        apps
+    pub async fn list(&self) -> Result<Vec<AppRegistration>> {
+        Ok(self.store.apps().await?)
     }
 
     /// Deletes an app registration. Its tokens are refused from now on.
-    pub async fn delete_app(&self, client_id: &str) -> Result<()> {
-        let app = self.app_registration(client_id)?;
+    pub async fn delete(&self, client_id: &str) -> Result<()> {
+        let app = self.find(client_id).await?;
         let mut tx = self.store.begin().await?;
         tx.delete_app(&app.client_id).await?;
-        self.commit_control(tx).await
+        self.commit(tx).await
     }
 
     /// Gives an app another secret; those it has stay good.
-    pub async fn add_app_secret(&self, client_id: &str) -> Result<SecretString> {
+    pub async fn add_secret(&self, client_id: &str) -> Result<SecretString> {
         let secret = self.new_secret();
         let credential = self.secret_credential(&secret);
         self.add_credential(client_id, &credential).await?;
@@ -64,7 +71,7 @@ impl App {
     }
 
     /// Lets an app sign in with the key of a certificate (PEM). Answers the thumbprint.
-    pub async fn add_app_certificate(&self, client_id: &str, pem: &str) -> Result<String> {
+    pub async fn add_certificate(&self, client_id: &str, pem: &str) -> Result<String> {
         let invalid = || {
             Error::invalid(
                 "InvalidCertificate",
@@ -91,6 +98,114 @@ impl App {
             expires_at,
         };
         self.add_credential(client_id, &credential).await?;
+        Ok(thumbprint)
+    }
+
+    async fn register(&self, client_id: &str, name: &str, secret: &SecretString) -> Result<()> {
+        let now = self.clock.now();
+        let app = AppRegistration {
+            client_id: client_id.to_ascii_lowercase(),
+            object_id: self.random.uuid().to_string(),
+            name: name.to_owned(),
+            created_at: now,
+            tokens_from: now,
+            credentials: Vec::new(),
+        };
+        let mut tx = self.store.begin().await?;
+        if !tx.insert_app(&app).await? {
+            return Err(Error::new(
+                Kind::Conflict,
+                "AppExists",
+                format!("There is an app registration '{client_id}' already."),
+            ));
+        }
+        let credential = self.secret_credential(secret);
+        tx.insert_app_credential(&app.client_id, &credential)
+            .await?;
+        self.commit(tx).await
+    }
+
+    async fn add_credential(&self, client_id: &str, credential: &AppCredential) -> Result<()> {
+        let app = self.find(client_id).await?;
+        let mut tx = self.store.begin().await?;
+        tx.insert_app_credential(&app.client_id, credential).await?;
+        self.commit(tx).await
+    }
+
+    async fn find(&self, client_id: &str) -> Result<AppRegistration> {
+        let apps = self.store.apps().await?;
+        let found = apps
+            .into_iter()
+            .find(|app| app.client_id.eq_ignore_ascii_case(client_id));
+        found.ok_or_else(|| unknown(client_id))
+    }
+
+    async fn commit(&self, mut tx: store::Tx) -> Result<()> {
+        super::mark_changed(&mut tx, &self.random).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// 256 bits of chance, so that a plain hash of it is enough to keep.
+    fn new_secret(&self) -> SecretString {
+        use base64::Engine as _;
+        let bytes = self.random.bytes::<32>();
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .encode(bytes)
+            .into()
+    }
+
+    fn secret_credential(&self, secret: &SecretString) -> AppCredential {
+        let now = self.clock.now();
+        AppCredential {
+            id: self.random.uuid().to_string(),
+            proof: Proof::Secret(secret_hash(secret.expose_secret())),
+            hint: secret.expose_secret().chars().take(3).collect(),
+            created_at: now,
+            expires_at: now + SECRET_LIFE,
+        }
+    }
+}
+
+impl App {
+    /// The app registrations, to change: [`App::refresh_control`] takes a change up.
+    fn registrations(&self) -> Registrations {
+        Registrations::new(self.store.clone(), self.clock.clone(), self.random.clone())
+    }
+
+    /// Registers an app, with a secret.
+    pub async fn create_app(&self, name: &str) -> Result<NewApp> {
+        let made = self.registrations().create(name).await?;
+        self.refresh_control().await?;
+        Ok(made)
+    }
+
+    /// Registers the well-known app of `carillon dev`, if it is not.
+    pub async fn ensure_dev_app(&self, client_id: &str, secret: &SecretString) -> Result<()> {
+        if self.control.snapshot().apps.contains_key(client_id) {
+            return Ok(());
+        }
+        let register = self.registrations();
+        register.register(client_id, "carillon dev", secret).await?;
+        self.refresh_control().await
+    }
+
+    /// Every app registration, oldest first.
+    pub fn list_apps(&self) -> Vec<Arc<AppRegistration>> {
+        let mut apps: Vec<_> = self.control.snapshot().apps.values().cloned().collect();
+        apps.sort_by(|a, b| (a.created_at, &a.client_id).cmp(&(b.created_at, &b.client_id)));
+        apps
+    }
+
+    /// Deletes an app registration. Its tokens are refused from now on.
+    pub async fn delete_app(&self, client_id: &str) -> Result<()> {
+        self.registrations().delete(client_id).await?;
+        self.refresh_control().await
+    }
+
+    /// Lets an app sign in with the key of a certificate (PEM). Answers the thumbprint.
+    pub async fn add_app_certificate(&self, client_id: &str, pem: &str) -> Result<String> {
+        let thumbprint = self.registrations().add_certificate(client_id, pem).await?;
+        self.refresh_control().await?;
         Ok(thumbprint)
     }
 
@@ -138,64 +253,13 @@ impl App {
     pub(super) fn app_registration(&self, client_id: &str) -> Result<Arc<AppRegistration>> {
         let key = client_id.to_ascii_lowercase();
         let app = self.control.snapshot().apps.get(&key).cloned();
-        app.ok_or_else(|| {
-            Error::not_found(
-                "AppNotFound",
-                format!("There is no app registration '{client_id}'."),
-            )
-        })
+        app.ok_or_else(|| unknown(client_id))
     }
+}
 
-    async fn register(&self, client_id: &str, name: &str, secret: &SecretString) -> Result<()> {
-        let now = self.clock.now();
-        let app = AppRegistration {
-            client_id: client_id.to_ascii_lowercase(),
-            object_id: self.random.uuid().to_string(),
-            name: name.to_owned(),
-            created_at: now,
-            tokens_from: now,
-            credentials: Vec::new(),
-        };
-        let mut tx = self.store.begin().await?;
-        if !tx.insert_app(&app).await? {
-            return Err(Error::new(
-                Kind::Conflict,
-                "AppExists",
-                format!("There is an app registration '{client_id}' already."),
-            ));
-        }
-        let credential = self.secret_credential(secret);
-        tx.insert_app_credential(&app.client_id, &credential)
-            .await?;
-        self.commit_control(tx).await
-    }
-
-    async fn add_credential(&self, client_id: &str, credential: &AppCredential) -> Result<()> {
-        let app = self.app_registration(client_id)?;
-        let mut tx = self.store.begin().await?;
-        tx.insert_app_credential(&app.client_id, credential).await?;
-        self.commit_control(tx).await
-    }
-
-    /// 256 bits of chance, so that a plain hash of it is enough to keep.
-    fn new_secret(&self) -> SecretString {
-        use base64::Engine as _;
-        let bytes = self.random.bytes::<32>();
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .encode(bytes)
-            .into()
-    }
-
-    fn secret_credential(&self, secret: &SecretString) -> AppCredential {
-        let now = self.clock.now();
-        AppCredential {
-            id: self.random.uuid().to_string(),
-            proof: Proof::Secret(secret_hash(secret.expose_secret())),
-            hint: secret.expose_secret().chars().take(3).collect(),
-            created_at: now,
-            expires_at: now + SECRET_LIFE,
-        }
-    }
+fn unknown(client_id: &str) -> Error {
+    let message = format!("There is no app registration '{client_id}'.");
+    Error::not_found("AppNotFound", message)
 }
 
 /// What is kept of an app's secret.

@@ -28,7 +28,7 @@ use store::Store;
 use crate::{App, Random, Result};
 
 pub use communication::{Communication, HubStatus, KeyName};
-pub use directory::NewApp;
+pub use directory::{NewApp, Registrations};
 pub use link::Linked;
 pub use operation::Operation;
 pub(crate) use resources::not_found;
@@ -114,11 +114,15 @@ fn keyed<T>(items: Vec<T>, key: impl Fn(&T) -> String) -> HashMap<String, Arc<T>
 impl App {
     /// Commits a change of something a snapshot holds, and reads it back: it is in effect when this returns.
     pub(super) async fn commit_control(&self, mut tx: store::Tx) -> Result<()> {
-        tx.set_meta(VERSION, &self.random.uuid().to_string())
-            .await?;
+        mark_changed(&mut tx, &self.random).await?;
         tx.commit().await?;
         self.control.reload(&self.store).await?;
         self.refresh_hubs().await
+    }
+
+    /// Takes up a change that was committed beside this app.
+    async fn refresh_control(&self) -> Result<()> {
+        self.control.reload(&self.store).await
     }
 
     /// Follows changes of other nodes until the server stops.
@@ -143,6 +147,11 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Marks in the transaction of a change that snapshots are out of date.
+async fn mark_changed(tx: &mut store::Tx, random: &Random) -> Result<()> {
+    Ok(tx.set_meta(VERSION, &random.uuid().to_string()).await?)
 }
 
 /// Compares by digest: how long it takes says nothing about the secret.
