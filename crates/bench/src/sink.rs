@@ -178,9 +178,8 @@ async fn accept(
         let (tcp, _) = listener.accept().await?;
         let (acceptor, log) = (acceptor.clone(), log.clone());
         connections.spawn(async move {
-            if let Err(error) = connection(tcp, acceptor, log).await {
-                eprintln!("sink: {error}");
-            }
+            // A sender that goes away is seen by its own count.
+            let _ = connection(tcp, acceptor, log).await;
         });
     }
 }
