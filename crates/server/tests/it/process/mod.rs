@@ -66,7 +66,17 @@ impl Process {
     pub fn lab(dir: &Path) -> Self {
         let free = "127.0.0.1:0";
         Self::spawn(
-            &mut carillon(&["lab", "--http", free, "--apns", free, "--fcm", free]),
+            &mut carillon(&[
+                "lab",
+                "--http",
+                free,
+                "--apns",
+                free,
+                "--fcm",
+                free,
+                "--webpush",
+                free,
+            ]),
             dir,
         )
     }
@@ -74,13 +84,15 @@ impl Process {
     fn spawn(command: &mut Command, dir: &Path) -> Self {
         let data_dir = dir.to_str().unwrap();
         command.args(["--data-dir", data_dir]);
+        let log = dir.join("stderr.log");
         let child = command
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let ready = run(&["wait", "--data-dir", data_dir, "--timeout", "20"]);
-        assert!(ready.status.success(), "{}", stderr(&ready));
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        assert!(ready.status.success(), "{}\n{}", stderr(&ready), said());
         let env = run(&["env", "--data-dir", data_dir, "--format", "json"]);
         Self {
             child,
