@@ -3,7 +3,7 @@
 
 NEXTEST = scripts/nextest.sh --workspace --locked
 
-.PHONY: help demo test fmt lint docs rust unit store it
+.PHONY: help demo test fmt lint docs rust unit store it compat
 
 help:                    ## what can be made
 	@sed -n 's/^\([a-z]*\): .*## /  make \1	/p; s/^\([a-z]*\):  *## /  make \1	/p' Makefile | expand -t 16
@@ -11,8 +11,8 @@ help:                    ## what can be made
 demo:                    ## an incoming call rings an iPhone and an Android phone (ARGS=--once ends by itself)
 	@scripts/cargo.sh run --quiet --locked --package carillon --bin carillon -- demo $(ARGS)
 
-test:                    ## everything: format, lints, docs, Rust tests on both databases
-	@scripts/test.sh fmt lint docs rust
+test:                    ## everything: format, lints, docs, Rust tests on both databases, official clients
+	@scripts/test.sh fmt lint docs rust compat
 
 fmt:                     ## the format of the Rust code
 	@scripts/cargo.sh fmt --all --check
@@ -21,7 +21,7 @@ lint:                    ## clippy, warnings denied
 	@scripts/cargo.sh clippy --workspace --all-targets --locked -- -D warnings
 
 docs:                    ## the documentation of every crate builds without a warning
-	@RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --workspace --no-deps --document-private-items --locked --quiet
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" scripts/cargo.sh doc --workspace --no-deps --document-private-items --locked --quiet
 
 rust:                    ## every Rust test, the store's story on SQLite and on PostgreSQL
 	@scripts/with-postgres.sh $(NEXTEST)
@@ -35,3 +35,6 @@ store:                   ## only the store's story, on SQLite and on PostgreSQL
 it:                      ## only the journeys through the whole server, and the tidy test
 	@$(NEXTEST) --test it --test tidy
 
+
+compat:                  ## the official SDKs, az and third-party push senders against a server (ARGS="identity az")
+	@compat/run $(ARGS)

@@ -5,8 +5,8 @@ say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 # Notes that something was not tested, and why. `make test` repeats the notes in its last lines.
 missing() {
   say "NOT RUN: $*"
-  if [ -n "${CARILLON_MISSING:-}" ]; then printf '%s\n' "$*" >>"$CARILLON_MISSING"; fi
+  if [ -n "${NOT_RUN:-}" ]; then printf '%s\n' "$*" >>"$NOT_RUN"; fi
 }
 
 # Where downloads that outlive a clean tree are kept.
-cache_dir() { printf '%s\n' "${CARILLON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/carillon}"; }
+cache_dir() { printf '%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}/carillon"; }

@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/say.sh
 
-CARILLON_MISSING=$(mktemp)
-export CARILLON_MISSING
-trap 'rm -f "$CARILLON_MISSING"' EXIT
+NOT_RUN=$(mktemp)
+export NOT_RUN
+trap 'rm -f "$NOT_RUN"' EXIT
 
 for part in "$@"; do
   say "== $part"
@@ -16,9 +16,9 @@ for part in "$@"; do
   say "== $part: good, $((SECONDS - began)) s"
 done
 
-if [ -s "$CARILLON_MISSING" ]; then
+if [ -s "$NOT_RUN" ]; then
   say "all that ran is good after $SECONDS s, BUT THIS DID NOT RUN:"
-  sort -u "$CARILLON_MISSING" >&2
+  sort -u "$NOT_RUN" >&2
 else
   say "everything is good: $* ($SECONDS s)"
 fi

@@ -68,7 +68,7 @@ pub struct FcmCredential {
     pub private_key: SecretString,
 }
 
-/// A credential of one platform. Its identity (see [`Credential::lane_key`]) names a push lane.
+/// A credential of one platform. It names a push lane.
 #[derive(Clone)]
 pub enum Credential {
     /// Apple, token mode.

@@ -144,7 +144,7 @@ pub fn unreachable(address: &str, error: &reqwest::Error) -> Failure {
         cause = inner;
     }
     Failure::failed(format!("{address} cannot be reached: {cause}"))
-        .way_out("`carillon wait` says whether a server on this machine is ready; `carillon dev` starts one")
+        .way_out("`carillon doctor` says what is wrong with a server on this machine")
 }
 
 /// A client that trusts the machine's roots and `ca_pem`.

@@ -200,13 +200,10 @@ impl Table {
             if route.method == *method {
                 return Found::Route(route, Params(params));
             }
-            // The first row says whose path it is; a pattern such as `/{hub}` behind it has no say.
             if other.is_empty() {
                 surface = route.surface;
             }
-            if route.surface == surface {
-                other.push(route.method.clone());
-            }
+            other.push(route.method.clone());
         }
         if other.is_empty() {
             Found::Nothing

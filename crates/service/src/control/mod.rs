@@ -11,7 +11,6 @@ pub mod kinds;
 mod link;
 mod operation;
 mod password;
-mod proof;
 mod resources;
 mod seed;
 mod signin;

@@ -17,7 +17,7 @@ pub async fn sqlite() -> (Store, TempDir) {
     (Store::open(&url, seal()).await.unwrap(), dir)
 }
 
-/// A new database on the server that `STORY_POSTGRES` names.
+/// A new database on the server that `TEST_POSTGRES` names.
 pub struct Postgres {
     server: String,
     name: String,
@@ -26,8 +26,8 @@ pub struct Postgres {
 impl Postgres {
     /// `None`, and a line that says so, when no server is named (`make test` names one).
     pub async fn create() -> Option<Self> {
-        let Ok(server) = std::env::var("STORY_POSTGRES") else {
-            eprintln!("NOT RUN on PostgreSQL: STORY_POSTGRES is not set (use `make store`)");
+        let Ok(server) = std::env::var("TEST_POSTGRES") else {
+            eprintln!("NOT RUN on PostgreSQL: TEST_POSTGRES is not set (use `make store`)");
             return None;
         };
         let database = Self {

@@ -1,0 +1,96 @@
+// What the scenarios share: the server they talk to, and the phones that ring.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { ClientSecretCredential } from '@azure/identity';
+
+// The server that compat/run started (`env.json`, as `carillon env --format json` prints it).
+export const env = JSON.parse(readFileSync(`${process.env.CARILLON_DATA_DIR}/env.json`, 'utf8'));
+
+export const group = env.resource_group;
+
+export const credential = env.client_id && new ClientSecretCredential('adfs', env.client_id, env.client_secret, {
+  authorityHost: env.base_url,
+});
+
+// A name nobody else uses, for resources that a scenario makes.
+export const unique = (prefix) => `${prefix}-${randomUUID().slice(0, 8)}`;
+
+// A request to a server's control plane that no SDK has.
+export async function arm(method, path, body, server = env) {
+  const owner = new ClientSecretCredential('adfs', server.client_id, server.client_secret, {
+    authorityHost: server.base_url,
+  });
+  const { token } = await owner.getToken('https://management.azure.com/.default');
+  const answer = await fetch(server.base_url + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+  return text ? JSON.parse(text) : undefined;
+}
+
+// A request with a user's access token.
+export async function asUser(token, method, path, body) {
+  const answer = await fetch(env.base_url + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'x-skypetoken': token, 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  return { status: answer.status, body: text ? JSON.parse(text) : undefined };
+}
+
+// A phone in a device lab.
+export class Phone {
+  static async create(platform, options = {}, server = env) {
+    const phone = new Phone();
+    phone.lab = server.lab.control_url;
+    const kind = platform === 'apns' ? { kind: 'voip', environment: 'production' } : {};
+    const device = { platform, app: 'com.example.app', ...kind, ...options };
+    Object.assign(phone, await phone.request('POST', '/devices', device));
+    phone.seen = 0;
+    return phone;
+  }
+
+  // What arrives next; undefined when nothing does in time.
+  async next(seconds = 10) {
+    const path = `/devices/${this.id}/notifications?after=${this.seen}&wait=${seconds}`;
+    const { notifications } = await this.request('GET', path);
+    if (notifications.length === 0) return undefined;
+    this.seen = notifications[0].seq;
+    return notifications[0];
+  }
+
+  async request(method, path, body) {
+    const answer = await fetch(this.lab + path, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
+    const text = await answer.text();
+    assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  }
+}
+
+// Tells the service that a phone is this user's, as the native SDKs do.
+export async function register(token, phone, ttl = 3600) {
+  const transport = { apns: 'APNS', fcm: 'FCM' }[phone.platform];
+  const answer = await asUser(token, 'POST', '/registrar/prod/v2/registrations', {
+    registrationId: randomUUID(),
+    nodeId: '',
+    clientDescription: {
+      appId: phone.platform === 'apns' ? 'AcsIos' : 'AcsAndroid',
+      platform: phone.platform === 'apns' ? 'iOS' : 'Android',
+      platformUIVersion: '3619/0.0.0.0/',
+      languageId: '',
+      templateKey: 'AcsNotify_Call_1.0',
+    },
+    transports: { [transport]: [{ ttl, path: phone.token, context: '' }] },
+  });
+  assert.equal(answer.status, 202);
+}

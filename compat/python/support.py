@@ -1,0 +1,50 @@
+"""What the scenarios share: the server they talk to, and the phones that ring."""
+
+import json
+import os
+import pathlib
+import uuid
+
+import requests
+from azure.identity import ClientSecretCredential
+
+DATA_DIR = pathlib.Path(os.environ["CARILLON_DATA_DIR"])
+
+# The server that compat/run started (`env.json`, as `carillon env --format json` prints it).
+ENV = json.loads((DATA_DIR / "env.json").read_text())
+GROUP = ENV.get("resource_group")
+
+
+def credential():
+    return ClientSecretCredential("adfs", ENV["client_id"], ENV["client_secret"], authority=ENV["base_url"])
+
+
+def unique(prefix):
+    """A name nobody else uses, for resources that a scenario makes."""
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+class Phone:
+    """A phone in the device lab."""
+
+    def __init__(self, platform, **options):
+        kind = {"kind": "alert", "environment": "production"} if platform == "apns" else {}
+        device = {"platform": platform, "app": "com.example.app", **kind, **options}
+        answer = requests.post(f"{ENV['lab']['control_url']}/devices", json=device, timeout=10)
+        assert answer.status_code == 201, answer.text
+        self.__dict__.update(answer.json())
+        self.url = f"{ENV['lab']['control_url']}/devices/{self.id}"
+
+    def change(self, **state):
+        assert requests.patch(self.url, json=state, timeout=10).ok
+
+    def next(self, after=0):
+        """What arrives after the notification with that number."""
+        query = {"after": after, "wait": 10}
+        found = requests.get(f"{self.url}/notifications", params=query, timeout=20).json()["notifications"]
+        assert found, "the phone heard nothing"
+        return found[0]
+
+
+def lab_credentials():
+    return requests.get(f"{ENV['lab']['control_url']}/credentials", timeout=10).json()
