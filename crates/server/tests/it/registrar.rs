@@ -143,7 +143,9 @@ async fn a_browser_s_pre_flights_are_answered_and_its_pages_may_read_the_answers
         let answer = comm.test.send("OPTIONS", path, &asked, "").await;
         assert_eq!(answer.status, 204, "{path}");
         assert_eq!(answer.headers["access-control-allow-origin"], "*");
-        assert_eq!(answer.headers["access-control-allow-methods"], "POST");
+        // Paths of hubs, `/{hub}/…`, may have the same form and add their methods.
+        let methods = answer.headers["access-control-allow-methods"].to_str();
+        assert!(methods.unwrap().split(", ").any(|method| method == "POST"));
         let headers = &answer.headers["access-control-allow-headers"];
         assert_eq!(headers, "content-type,x-skypetoken");
     }
