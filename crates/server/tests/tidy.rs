@@ -26,10 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LONGEST: usize = 500;
 
 /// Files that read better whole, each with its reason.
-const LONG_FILES: &[(&str, &str)] = &[(
-    "crates/service/src/control/signin.rs",
-    "one token endpoint: every grant and its refusals, to be split when browser sign-in joins it",
-)];
+const LONG_FILES: &[(&str, &str)] = &[];
 
 /// File names that name no subject.
 const NO_SUBJECT: &[&str] = &[

@@ -143,8 +143,9 @@ pub fn unreachable(address: &str, error: &reqwest::Error) -> Failure {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    Failure::failed(format!("{address} cannot be reached: {cause}"))
-        .way_out("`carillon doctor` says what is wrong with a server on this machine")
+    Failure::failed(format!("{address} cannot be reached: {cause}")).way_out(
+        "`carillon wait` says whether a server on this machine is ready; `carillon dev` starts one",
+    )
 }
 
 /// A client that trusts the machine's roots and `ca_pem`.

@@ -200,10 +200,13 @@ impl Table {
             if route.method == *method {
                 return Found::Route(route, Params(params));
             }
+            // The first row says whose path it is; a pattern such as `/{hub}` behind it has no say.
             if other.is_empty() {
                 surface = route.surface;
             }
-            other.push(route.method.clone());
+            if route.surface == surface {
+                other.push(route.method.clone());
+            }
         }
         if other.is_empty() {
             Found::Nothing

@@ -11,6 +11,7 @@ pub mod kinds;
 mod link;
 mod operation;
 mod password;
+mod proof;
 mod resources;
 mod seed;
 mod signin;
