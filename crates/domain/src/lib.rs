@@ -4,10 +4,12 @@
 
 pub mod apns;
 pub mod call;
+pub mod delivery;
 pub mod device;
 pub mod directory;
 pub mod event;
 pub mod fanout;
+pub mod filter;
 pub mod hub;
 pub mod id;
 pub mod identity;

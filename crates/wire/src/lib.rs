@@ -6,6 +6,7 @@ pub mod acs;
 pub mod arm;
 pub mod auth;
 pub mod entra;
+pub mod event;
 pub mod hub;
 pub mod push;
 pub mod trouter;

@@ -1,0 +1,501 @@
+//! Whether an event matches a subscription: its filter, compiled once, and the first part that says no.
+//!
+//! Order: event type, subject, advanced filters; all must hold. Strings compare without regard to case, keys
+//! too; a value of another JSON type than the operator's does not match.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use wire::event::filter::{Filter as Spec, Operator};
+
+/// A filter ready to be asked many times.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Lower-cased; `None` wants every type.
+    types: Option<HashSet<String>>,
+    begins_with: Option<String>,
+    ends_with: Option<String>,
+    case_sensitive: bool,
+    into_arrays: bool,
+    advanced: Vec<Advanced>,
+}
+
+/// What a filter may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'e> {
+    /// The event's type.
+    pub event_type: &'e str,
+    /// The event's subject.
+    pub subject: &'e str,
+    /// The whole envelope as JSON, `data` included.
+    pub envelope: &'e Value,
+}
+
+/// The part of a filter that said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// The event's type is not among the included ones.
+    EventType,
+    /// The subject does not begin as wanted.
+    SubjectBegins,
+    /// The subject does not end as wanted.
+    SubjectEnds,
+    /// The advanced filter at this place does not hold.
+    Advanced(usize),
+}
+
+#[derive(Clone, Debug)]
+struct Advanced {
+    path: Vec<String>,
+    test: Test,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Number {
+        ranges: Vec<Range>,
+        negated: bool,
+    },
+    Bool(bool),
+    Text {
+        how: How,
+        values: Vec<String>,
+        negated: bool,
+    },
+    Null(bool),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    low: f64,
+    high: f64,
+    open: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Equals,
+    Contains,
+    Begins,
+    Ends,
+}
+
+impl Filter {
+    /// Compiles what ARM wrote.
+    pub fn compile(spec: &Spec) -> Self {
+        let case_sensitive = spec.is_subject_case_sensitive.unwrap_or(false);
+        let fold = |text: &Option<String>| {
+            text.as_ref().filter(|text| !text.is_empty()).map(|text| {
+                if case_sensitive {
+                    text.clone()
+                } else {
+                    text.to_lowercase()
+                }
+            })
+        };
+        let types = spec.included_event_types.as_deref().unwrap_or_default();
+        let every_type =
+            types.is_empty() || types.iter().any(|name| name.eq_ignore_ascii_case("All"));
+        Self {
+            types: (!every_type).then(|| types.iter().map(|name| name.to_lowercase()).collect()),
+            begins_with: fold(&spec.subject_begins_with),
+            ends_with: fold(&spec.subject_ends_with),
+            case_sensitive,
+            into_arrays: spec.enable_advanced_filtering_on_arrays.unwrap_or(false),
+            advanced: spec
+                .advanced_filters
+                .iter()
+                .flatten()
+                .map(Advanced::compile)
+                .collect(),
+        }
+    }
+
+    /// The event types it wants, lower-cased, for an index; `None` is every type.
+    pub fn types(&self) -> Option<&HashSet<String>> {
+        self.types.as_ref()
+    }
+
+    /// Whether the event matches; if not, which part says no.
+    pub fn check(&self, event: &View<'_>) -> Result<(), Miss> {
+        if let Some(types) = &self.types
+            && !types.contains(&event.event_type.to_lowercase())
+        {
+            return Err(Miss::EventType);
+        }
+        self.check_subject(event.subject)?;
+        for (index, filter) in self.advanced.iter().enumerate() {
+            if !filter.holds(event.envelope, self.into_arrays) {
+                return Err(Miss::Advanced(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_subject(&self, subject: &str) -> Result<(), Miss> {
+        if self.begins_with.is_none() && self.ends_with.is_none() {
+            return Ok(());
+        }
+        let folded;
+        let subject = if self.case_sensitive {
+            subject
+        } else {
+            folded = subject.to_lowercase();
+            &folded
+        };
+        if self
+            .begins_with
+            .as_ref()
+            .is_some_and(|begin| !subject.starts_with(begin))
+        {
+            return Err(Miss::SubjectBegins);
+        }
+        if self
+            .ends_with
+            .as_ref()
+            .is_some_and(|end| !subject.ends_with(end))
+        {
+            return Err(Miss::SubjectEnds);
+        }
+        Ok(())
+    }
+}
+
+impl Advanced {
+    fn compile(spec: &wire::event::filter::AdvancedFilter) -> Self {
+        Self {
+            // "The dot (.) is always a separator": a key with a dot in it cannot be addressed.
+            path: spec
+                .key
+                .split('.')
+                .map(|part| part.trim().to_owned())
+                .collect(),
+            test: Test::compile(&spec.operator),
+        }
+    }
+
+    fn holds(&self, envelope: &Value, into_arrays: bool) -> bool {
+        match find(envelope, &self.path) {
+            None | Some(Value::Null) => self.test.holds_without_value(),
+            Some(Value::Array(items)) if !matches!(self.test, Test::Null(_)) => {
+                into_arrays && self.test.holds_for_any(items)
+            }
+            Some(value) => self.test.holds(value),
+        }
+    }
+}
+
+/// The value at `path`; property names compare without regard to case, the exact spelling first.
+fn find<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, name| {
+        let object = value.as_object()?;
+        object.get(name).or_else(|| {
+            object
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        })
+    })
+}
+
+impl Test {
+    fn compile(operator: &Operator) -> Self {
+        let number = |ranges, negated| Self::Number { ranges, negated };
+        let text = |how, values: &[String], negated| Self::Text {
+            how,
+            values: values.iter().map(|value| value.to_lowercase()).collect(),
+            negated,
+        };
+        match operator {
+            Operator::NumberIn { values } => number(Range::points(values), false),
+            Operator::NumberNotIn { values } => number(Range::points(values), true),
+            Operator::NumberLessThan { value } => number(vec![Range::below(*value, true)], false),
+            Operator::NumberLessThanOrEquals { value } => {
+                number(vec![Range::below(*value, false)], false)
+            }
+            Operator::NumberGreaterThan { value } => {
+                number(vec![Range::above(*value, true)], false)
+            }
+            Operator::NumberGreaterThanOrEquals { value } => {
+                number(vec![Range::above(*value, false)], false)
+            }
+            Operator::NumberInRange { values } => number(Range::closed(values), false),
+            Operator::NumberNotInRange { values } => number(Range::closed(values), true),
+            Operator::BoolEquals { value } => Self::Bool(*value),
+            Operator::StringIn { values } => text(How::Equals, values, false),
+            Operator::StringNotIn { values } => text(How::Equals, values, true),
+            Operator::StringContains { values } => text(How::Contains, values, false),
+            Operator::StringNotContains { values } => text(How::Contains, values, true),
+            Operator::StringBeginsWith { values } => text(How::Begins, values, false),
+            Operator::StringNotBeginsWith { values } => text(How::Begins, values, true),
+            Operator::StringEndsWith { values } => text(How::Ends, values, false),
+            Operator::StringNotEndsWith { values } => text(How::Ends, values, true),
+            Operator::IsNullOrUndefined => Self::Null(true),
+            Operator::IsNotNull => Self::Null(false),
+        }
+    }
+
+    /// Whether it holds where the key is missing or null. The documentation of each operator says which:
+    /// the "not in" ones match, "StringNotContains" and its kin do not.
+    fn holds_without_value(&self) -> bool {
+        match self {
+            Self::Number { negated, .. } => *negated,
+            Self::Text {
+                how: How::Equals,
+                negated,
+                ..
+            } => *negated,
+            Self::Text { .. } | Self::Bool(_) => false,
+            Self::Null(wanted) => *wanted,
+        }
+    }
+
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::Null(wanted) => !wanted,
+            Self::Bool(wanted) => value.as_bool() == Some(*wanted),
+            Self::Number { ranges, negated } => value.as_f64().is_some_and(|number| {
+                ranges.iter().any(|range| range.contains(number)) != *negated
+            }),
+            Self::Text {
+                how,
+                values,
+                negated,
+            } => value.as_str().is_some_and(|text| {
+                let text = text.to_lowercase();
+                values.iter().any(|wanted| how.holds(&text, wanted)) != *negated
+            }),
+        }
+    }
+
+    /// On arrays: "positive operators match if any element matches; not-operators fail if any element matches".
+    fn holds_for_any(&self, items: &[Value]) -> bool {
+        let negated = matches!(
+            self,
+            Self::Number { negated: true, .. } | Self::Text { negated: true, .. }
+        );
+        let mut values = items.iter().filter(|item| self.has_type_of(item));
+        if negated {
+            values.all(|item| self.holds(item))
+        } else {
+            values.any(|item| self.holds(item))
+        }
+    }
+
+    fn has_type_of(&self, value: &Value) -> bool {
+        match self {
+            Self::Number { .. } => value.is_number(),
+            Self::Bool(_) => value.is_boolean(),
+            Self::Text { .. } => value.is_string(),
+            Self::Null(_) => true,
+        }
+    }
+}
+
+impl How {
+    fn holds(self, text: &str, wanted: &str) -> bool {
+        match self {
+            Self::Equals => text == wanted,
+            Self::Contains => text.contains(wanted),
+            Self::Begins => text.starts_with(wanted),
+            Self::Ends => text.ends_with(wanted),
+        }
+    }
+}
+
+impl Range {
+    fn points(values: &[f64]) -> Vec<Self> {
+        values
+            .iter()
+            .map(|&value| Self {
+                low: value,
+                high: value,
+                open: false,
+            })
+            .collect()
+    }
+
+    fn closed(values: &[[f64; 2]]) -> Vec<Self> {
+        values
+            .iter()
+            .map(|&[low, high]| Self {
+                low,
+                high,
+                open: false,
+            })
+            .collect()
+    }
+
+    fn below(high: f64, open: bool) -> Self {
+        Self {
+            low: f64::NEG_INFINITY,
+            high,
+            open,
+        }
+    }
+
+    fn above(low: f64, open: bool) -> Self {
+        Self {
+            low,
+            high: f64::INFINITY,
+            open,
+        }
+    }
+
+    fn contains(self, number: f64) -> bool {
+        if self.open {
+            self.low < number && number < self.high
+        } else {
+            self.low <= number && number <= self.high
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(filter: Value, data: Value) -> bool {
+        holds_with(json!({ "advancedFilters": [filter] }), data)
+    }
+
+    fn holds_with(spec: Value, data: Value) -> bool {
+        check(spec, "Contoso.Made", "/blue/Chairs", data).is_ok()
+    }
+
+    fn check(spec: Value, event_type: &str, subject: &str, data: Value) -> Result<(), Miss> {
+        let envelope =
+            json!({"id": "1", "eventType": event_type, "subject": subject, "data": data});
+        let filter = Filter::compile(&Spec::parse(&spec).unwrap());
+        filter.check(&View {
+            event_type,
+            subject,
+            envelope: &envelope,
+        })
+    }
+
+    #[test]
+    fn types_and_subjects_are_compared_as_configured() {
+        let ok = |spec| check(spec, "Contoso.Made", "/blue/Chairs", json!({}));
+        assert_eq!(ok(json!({"includedEventTypes": ["contoso.MADE"]})), Ok(()));
+        assert_eq!(ok(json!({"includedEventTypes": ["All"]})), Ok(()));
+        assert_eq!(
+            ok(json!({"includedEventTypes": ["Contoso.Sold"]})),
+            Err(Miss::EventType)
+        );
+        assert_eq!(ok(json!({"subjectBeginsWith": "/BLUE/"})), Ok(()));
+        assert_eq!(
+            ok(json!({"subjectBeginsWith": "/BLUE/", "isSubjectCaseSensitive": true})),
+            Err(Miss::SubjectBegins)
+        );
+        assert_eq!(ok(json!({"subjectEndsWith": "chairs"})), Ok(()));
+        assert_eq!(
+            ok(json!({"subjectEndsWith": "tables"})),
+            Err(Miss::SubjectEnds)
+        );
+    }
+
+    /// Each operator against a value that matches, one that does not, and a missing key (the page's table 1.10).
+    #[test]
+    fn every_operator_follows_the_table() {
+        let op = |name: &str, operand: Value| {
+            let mut filter = json!({"operatorType": name, "key": "data.k"});
+            filter
+                .as_object_mut()
+                .unwrap()
+                .extend(operand.as_object().unwrap().clone());
+            filter
+        };
+        let numbers = json!({"values": [1, 2.5]});
+        let ranges = json!({"values": [[1, 2], [5, 6]]});
+        let texts = json!({"values": ["Abc", "x"]});
+        #[rustfmt::skip]
+        let table = [
+            ("NumberIn", numbers.clone(), json!(2.5), json!(3), false),
+            ("NumberNotIn", numbers, json!(3), json!(1), true),
+            ("NumberLessThan", json!({"value": 5}), json!(4.9), json!(5), false),
+            ("NumberLessThanOrEquals", json!({"value": 5}), json!(5), json!(5.1), false),
+            ("NumberGreaterThan", json!({"value": 5}), json!(6), json!(5), false),
+            ("NumberGreaterThanOrEquals", json!({"value": 5}), json!(5), json!(4), false),
+            ("NumberInRange", ranges.clone(), json!(6), json!(3), false),
+            ("NumberNotInRange", ranges, json!(3), json!(1.5), true),
+            ("BoolEquals", json!({"value": true}), json!(true), json!(false), false),
+            ("StringIn", texts.clone(), json!("ABC"), json!("abcd"), false),
+            ("StringNotIn", texts.clone(), json!("abcd"), json!("abc"), true),
+            ("StringContains", texts.clone(), json!("zabcz"), json!("ab"), false),
+            ("StringNotContains", texts.clone(), json!("ab"), json!("zABCz"), false),
+            ("StringBeginsWith", texts.clone(), json!("abcd"), json!("zabc"), false),
+            ("StringNotBeginsWith", texts.clone(), json!("zabc"), json!("abcd"), false),
+            ("StringEndsWith", texts.clone(), json!("zAbC"), json!("abcd"), false),
+            ("StringNotEndsWith", texts, json!("abcd"), json!("zabc"), false),
+            ("IsNotNull", json!({}), json!(0), json!(null), false),
+            ("IsNullOrUndefined", json!({}), json!(null), json!(0), true),
+        ];
+        for (name, operand, yes, no, missing) in table {
+            let filter = op(name, operand);
+            assert!(
+                holds(filter.clone(), json!({"k": yes})),
+                "{name} with {yes}"
+            );
+            assert!(!holds(filter.clone(), json!({"k": no})), "{name} with {no}");
+            assert_eq!(
+                holds(filter.clone(), json!({})),
+                missing,
+                "{name} without the key"
+            );
+            if !name.starts_with("Is") {
+                assert!(
+                    !holds(filter, json!({"k": {"of": "another type"}})),
+                    "{name} with an object"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn keys_reach_into_data_and_envelope_without_regard_to_case() {
+        let key = |key: &str, value: &str| json!({"operatorType": "StringIn", "key": key, "values": [value]});
+        let data = json!({"To": {"PhoneNumber": {"value": "+1555"}}});
+        assert!(holds(
+            key("data.to.phoneNumber.value", "+1555"),
+            data.clone()
+        ));
+        assert!(holds(key("EVENTTYPE", "contoso.made"), data.clone()));
+        assert!(!holds(key("data.to.phoneNumber.value.more", "+1555"), data));
+    }
+
+    #[test]
+    fn arrays_are_looked_into_only_when_asked() {
+        let spec = |on: bool, operator: &str, values: Value| {
+            json!({
+                "enableAdvancedFilteringOnArrays": on,
+                "advancedFilters": [{"operatorType": operator, "key": "data.k", "values": values}]
+            })
+        };
+        let data = json!({"k": ["a", "b"]});
+        assert!(!holds_with(
+            spec(false, "StringIn", json!(["a"])),
+            data.clone()
+        ));
+        assert!(holds_with(
+            spec(true, "StringIn", json!(["a"])),
+            data.clone()
+        ));
+        assert!(!holds_with(
+            spec(true, "StringNotIn", json!(["a"])),
+            data.clone()
+        ));
+        assert!(holds_with(spec(true, "StringNotIn", json!(["c"])), data));
+    }
+
+    #[test]
+    fn the_part_that_says_no_is_named() {
+        let spec = json!({"advancedFilters": [
+            {"operatorType": "IsNotNull", "key": "id"},
+            {"operatorType": "IsNotNull", "key": "data.missing"}
+        ]});
+        assert_eq!(check(spec, "t", "s", json!({})), Err(Miss::Advanced(1)));
+    }
+}
