@@ -2,6 +2,7 @@
 //!
 //! Start at [`call`] for what rings and [`push`] for what is sent to a phone.
 
+pub mod address;
 pub mod apns;
 pub mod call;
 pub mod delivery;
