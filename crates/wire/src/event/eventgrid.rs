@@ -2,33 +2,19 @@
 //!
 //! Specification: "Azure Event Grid event schema" (Microsoft).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::publish::{InputSchema, MOST_EVENTS, PublishError, is_time};
+use super::publish::{InputSchema, PublishError, Published, batch, is_time};
 
 const SCHEMA: InputSchema = InputSchema::EventGrid;
 
-/// An event as published: every required property is there. `data` is kept as it was written.
-#[derive(Debug, Clone)]
-pub struct Event {
-    /// Chosen by the publisher.
-    pub id: String,
-    /// Chosen by the publisher.
-    pub subject: String,
-    /// Chosen by the publisher.
-    pub event_type: String,
-    /// RFC 3339 with an offset, as written.
-    pub event_time: String,
-    /// Any JSON.
-    pub data: Option<Box<RawValue>>,
-    /// "" if the publisher left it out.
-    pub data_version: String,
-}
-
+/// An event as its publisher wrote it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Published<'b> {
+struct Incoming<'b> {
     id: Option<String>,
     subject: Option<String>,
     event_type: Option<String>,
@@ -39,48 +25,60 @@ struct Published<'b> {
     metadata_version: Option<String>,
 }
 
-/// An event as delivered.
-#[derive(Serialize)]
+/// An event as it is delivered: "the npm deserializer throws if topic, dataVersion or metadataVersion is missing".
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Delivered<'e> {
-    id: &'e str,
-    topic: &'e str,
-    subject: &'e str,
-    event_type: &'e str,
-    event_time: &'e str,
-    data: Option<&'e RawValue>,
-    data_version: &'e str,
-    metadata_version: &'static str,
+pub struct Delivered<'e> {
+    /// Chosen by the publisher.
+    #[serde(borrow)]
+    pub id: Cow<'e, str>,
+    /// The ARM id of the topic, or of the source resource.
+    #[serde(borrow)]
+    pub topic: Cow<'e, str>,
+    /// Chosen by the publisher.
+    #[serde(borrow)]
+    pub subject: Cow<'e, str>,
+    /// Chosen by the publisher.
+    #[serde(borrow)]
+    pub event_type: Cow<'e, str>,
+    /// RFC 3339 with an offset, as written.
+    #[serde(borrow)]
+    pub event_time: Cow<'e, str>,
+    /// Any JSON, as written.
+    #[serde(borrow)]
+    pub data: Option<&'e RawValue>,
+    /// "" if the publisher left it out.
+    #[serde(borrow)]
+    pub data_version: Cow<'e, str>,
+    /// Always "1".
+    #[serde(borrow)]
+    pub metadata_version: Cow<'e, str>,
 }
 
-/// Reads the body of a publication: an array of at least one event.
-pub fn parse(body: &[u8]) -> Result<Vec<Event>, PublishError> {
-    let events: Vec<Published<'_>> =
+impl Delivered<'_> {
+    /// The event as JSON.
+    pub fn to_json(&self) -> String {
+        // A struct of texts always serializes.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Reads the body of a publication: an array of at least one event. `topic` is the ARM id of the topic.
+pub(super) fn parse(body: &[u8], topic: &str) -> Result<Vec<Published>, PublishError> {
+    let events: Vec<Incoming<'_>> =
         serde_json::from_slice(body).map_err(|error| PublishError::shape(SCHEMA, error))?;
-    if events.is_empty() {
-        return Err(PublishError::shape(SCHEMA, "The array is empty."));
-    }
-    if events.len() > MOST_EVENTS {
-        return Err(PublishError::TooManyEvents(events.len()));
-    }
-    events
-        .into_iter()
-        .enumerate()
-        .map(|(index, event)| event.check(index))
-        .collect()
+    batch(SCHEMA, events, |(index, event)| event.check(index, topic))
 }
 
-impl Published<'_> {
-    fn check(self, index: usize) -> Result<Event, PublishError> {
-        let missing = |property| PublishError::MissingProperty {
-            schema: SCHEMA,
-            property,
-            index,
-        };
+impl Incoming<'_> {
+    fn check(self, index: usize, topic: &str) -> Result<Published, PublishError> {
         let given = |value: Option<String>, property| {
-            value
-                .filter(|text| !text.is_empty())
-                .ok_or_else(|| missing(property))
+            let given = value.filter(|text| !text.is_empty());
+            given.ok_or(PublishError::MissingProperty {
+                schema: SCHEMA,
+                property,
+                index,
+            })
         };
         let subject = given(self.subject, "subject")?;
         let id = given(self.id, "id")?;
@@ -96,30 +94,22 @@ impl Published<'_> {
             let detail = format!("metadataVersion of event {index} must be \"1\" or absent.");
             return Err(PublishError::shape(SCHEMA, detail));
         }
-        Ok(Event {
-            id,
-            subject,
-            event_type,
-            event_time,
-            data: self.data.map(ToOwned::to_owned),
-            data_version: self.data_version.unwrap_or_default(),
-        })
-    }
-}
-
-impl Event {
-    /// The event as it is delivered from `topic`, the ARM id of the topic or of the source resource.
-    pub fn to_json(&self, topic: &str) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Delivered {
-            id: &self.id,
-            topic,
-            subject: &self.subject,
-            event_type: &self.event_type,
-            event_time: &self.event_time,
-            data: self.data.as_deref(),
-            data_version: &self.data_version,
-            metadata_version: "1",
-        })
+        let delivered = Delivered {
+            id: id.into(),
+            topic: topic.into(),
+            subject: subject.into(),
+            event_type: event_type.into(),
+            event_time: event_time.into(),
+            data: self.data,
+            data_version: self.data_version.unwrap_or_default().into(),
+            metadata_version: "1".into(),
+        };
+        let published = Published {
+            body: delivered.to_json(),
+            kind: delivered.event_type.into_owned(),
+            subject: delivered.subject.into_owned(),
+        };
+        published.sized()
     }
 }
 
@@ -128,27 +118,32 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    use super::super::{LARGEST_EVENT, MOST_EVENTS};
     use super::*;
 
+    const TOPIC: &str = "/subscriptions/s/…/topics/t";
     /// The request of @azure/eventgrid 5.12.0.
     const FROM_JS: &str = r#"[{"id":"7f6b","subject":"/s/1","data":{"hello":"world"},"eventType":"Contoso.A",
         "eventTime":"2026-11-24T05:02:02.546Z","dataVersion":"1.0"}]"#;
 
-    fn with(change: impl FnOnce(&mut Value)) -> Result<Vec<Event>, PublishError> {
+    fn with(change: impl FnOnce(&mut Value)) -> Result<Vec<Published>, PublishError> {
         let mut body: Value = serde_json::from_str(FROM_JS).unwrap();
         change(&mut body[0]);
-        parse(body.to_string().as_bytes())
+        parse(body.to_string().as_bytes(), TOPIC)
     }
 
     #[test]
     fn a_published_event_is_delivered_with_topic_and_versions() {
-        let event = parse(FROM_JS.as_bytes()).unwrap().remove(0);
-        let delivered: Value =
-            serde_json::from_str(&event.to_json("/subscriptions/s/…/topics/t").unwrap()).unwrap();
+        let event = parse(FROM_JS.as_bytes(), TOPIC).unwrap().remove(0);
+        assert_eq!(
+            (event.kind.as_str(), event.subject.as_str()),
+            ("Contoso.A", "/s/1")
+        );
+        let delivered: Value = serde_json::from_str(&event.body).unwrap();
         assert_eq!(
             delivered,
             json!({
-                "id": "7f6b", "topic": "/subscriptions/s/…/topics/t", "subject": "/s/1", "eventType": "Contoso.A",
+                "id": "7f6b", "topic": TOPIC, "subject": "/s/1", "eventType": "Contoso.A",
                 "eventTime": "2026-11-24T05:02:02.546Z", "data": {"hello": "world"}, "dataVersion": "1.0",
                 "metadataVersion": "1"
             })
@@ -180,7 +175,7 @@ mod tests {
     #[test]
     fn other_shapes_are_refused_with_the_place() {
         for body in ["", "[]", "{}", "[1]", "[{]", "\u{feff}[]", "[{\"id\":1}]"] {
-            let refused = parse(body.as_bytes()).unwrap_err();
+            let refused = parse(body.as_bytes(), TOPIC).unwrap_err();
             assert!(
                 matches!(refused, PublishError::NotConforming { .. }),
                 "{body}: {refused}"
@@ -199,15 +194,37 @@ mod tests {
     fn the_number_of_events_is_bounded() {
         let many = format!("[{}{{}}]", "{},".repeat(MOST_EVENTS));
         assert_eq!(
-            parse(many.as_bytes()).unwrap_err(),
+            parse(many.as_bytes(), TOPIC).unwrap_err(),
             PublishError::TooManyEvents(MOST_EVENTS + 1)
+        );
+    }
+
+    #[test]
+    fn the_size_of_an_event_is_bounded() {
+        let sized = |bytes: usize| with(|event| event["data"] = json!("x".repeat(bytes)));
+        assert!(sized(LARGEST_EVENT - 300).is_ok());
+        assert_eq!(sized(LARGEST_EVENT), Err(PublishError::TooLarge));
+    }
+
+    #[test]
+    fn escaped_texts_and_numbers_come_out_as_they_went_in() {
+        let data = json!({ "big": 12_345_678_901_234_567_890_u64, "text": "\u{1f4de}\n\"" });
+        let event = with(|event| {
+            event["subject"] = json!("a\"b");
+            event["data"] = data.clone();
+        });
+        let event = event.unwrap().remove(0);
+        let delivered: Value = serde_json::from_str(&event.body).unwrap();
+        assert_eq!(
+            (event.subject.as_str(), &delivered["data"]),
+            ("a\"b", &data)
         );
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse(&bytes);
+            let _ = parse(&bytes, TOPIC);
         }
     }
 }

@@ -2,8 +2,14 @@
 //! subscription.
 
 pub mod cloudevents;
+pub mod custom;
+mod delivered;
 pub mod eventgrid;
 pub mod filter;
+mod object;
 mod publish;
 
-pub use publish::{InputSchema, PublishError};
+pub use delivered::{DeliverySchema, convert};
+pub use publish::{
+    InputSchema, LARGEST_EVENT, LARGEST_REQUEST, MOST_EVENTS, PublishError, Published, read,
+};

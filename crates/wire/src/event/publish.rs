@@ -1,4 +1,36 @@
-//! What a topic refuses, in Azure's words.
+//! What a topic takes, and what it refuses, in Azure's words.
+
+use http::HeaderMap;
+
+use super::custom::{Mapping, Stamp};
+use super::{cloudevents, custom, eventgrid};
+
+/// An event as a topic took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its type.
+    pub kind: String,
+    /// Its subject; "" if a cloud event has none.
+    pub subject: String,
+    /// Its JSON in the form it is delivered in: topic and versions are stamped. An event of a custom schema stands as
+    /// `data` in an Event Grid envelope.
+    pub body: String,
+}
+
+/// Reads a publication to a topic that takes `schema`.
+pub fn read(
+    schema: InputSchema,
+    mapping: &Mapping,
+    stamp: &mut Stamp<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<Published>, PublishError> {
+    match schema {
+        InputSchema::EventGrid => eventgrid::parse(body, stamp.topic),
+        InputSchema::CloudEvent => cloudevents::parse(headers, body),
+        InputSchema::Custom => custom::parse(mapping, body, stamp),
+    }
+}
 
 /// The schema a topic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +44,23 @@ pub enum InputSchema {
 }
 
 impl InputSchema {
+    /// Reads ARM's `inputSchema`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let known = [Self::EventGrid, Self::CloudEvent, Self::Custom];
+        known
+            .into_iter()
+            .find(|schema| schema.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// ARM's `inputSchema`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EventGrid => "EventGridSchema",
+            Self::CloudEvent => "CloudEventSchemaV1_0",
+            Self::Custom => "CustomEventSchema",
+        }
+    }
+
     /// The name in the sentences of a refusal and in `aeg-input-event-schema`.
     pub fn name(self) -> &'static str {
         match self {
@@ -60,10 +109,17 @@ pub enum PublishError {
     /// More events than a request may hold.
     #[error("The request holds {0} events; at most {MOST_EVENTS} are allowed.")]
     TooManyEvents(usize),
+    /// One event is too large.
+    #[error("The maximum size ({LARGEST_EVENT}) has been exceeded.")]
+    TooLarge,
 }
 
 /// Events in one request.
 pub const MOST_EVENTS: usize = 5_000;
+/// Bytes of one event: 1 MB and what the envelope takes, as measured at the real service.
+pub const LARGEST_EVENT: usize = 1_049_600;
+/// Bytes of one request, as measured at the real service.
+pub const LARGEST_REQUEST: usize = 1_536_000;
 
 impl PublishError {
     pub(super) fn shape(schema: InputSchema, detail: impl ToString) -> Self {
@@ -71,6 +127,29 @@ impl PublishError {
             schema,
             detail: detail.to_string(),
         }
+    }
+}
+
+/// What holds for every request with an array of events: there is one at least, and not too many; none is too large.
+pub(super) fn batch<E>(
+    schema: InputSchema,
+    events: Vec<E>,
+    check: impl FnMut((usize, E)) -> Result<Published, PublishError>,
+) -> Result<Vec<Published>, PublishError> {
+    match events.len() {
+        0 => Err(PublishError::shape(schema, "The array is empty.")),
+        1..=MOST_EVENTS => events.into_iter().enumerate().map(check).collect(),
+        many => Err(PublishError::TooManyEvents(many)),
+    }
+}
+
+impl Published {
+    /// The event, if it is not too large.
+    pub(super) fn sized(self) -> Result<Self, PublishError> {
+        if self.body.len() > LARGEST_EVENT {
+            return Err(PublishError::TooLarge);
+        }
+        Ok(self)
     }
 }
 
