@@ -2,6 +2,7 @@
 
 pub mod device_lab;
 mod lab_server;
+mod webhooks;
 mod well_known;
 
 use std::net::SocketAddr;
@@ -193,6 +194,11 @@ async fn start_app(
             ..LanesConfig::default()
         },
         sends: SendsConfig::default(),
+        webhooks: webhooks::config(
+            &config.webhooks,
+            mode,
+            authority.map(|authority| authority.certificate.clone()),
+        )?,
     };
     Ok(App::start(store, Clock::System, random, settings).await?)
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub tls: Option<Certificates>,
     /// What one client may take.
     pub limits: Limits,
+    /// Where webhooks may lead.
+    pub webhooks: Webhooks,
     /// The device lab.
     pub lab: Lab,
 }
@@ -89,6 +91,33 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Seconds that requests under way get when the server stops.
     pub drain_seconds: u64,
+}
+
+/// Where the URLs of webhooks and callbacks may lead.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Whether they may lead to private networks.
+    pub private_networks: bool,
+    /// Whether they may lead to this machine. In `carillon dev` they always may.
+    pub loopback: bool,
+    /// Where unencrypted requests may go. In `carillon dev` always to this machine.
+    pub plain_http: PlainHttp,
+    /// PEM: certificates of receivers' authorities, believed beside the machine's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where unencrypted requests may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainHttp {
+    /// Nowhere.
+    #[default]
+    Never,
+    /// To this machine.
+    Loopback,
+    /// Wherever https may go.
+    Always,
 }
 
 /// The device lab.
@@ -134,6 +163,7 @@ impl Default for Config {
             }],
             tls: None,
             limits: Limits::default(),
+            webhooks: Webhooks::default(),
             lab: Lab::default(),
         }
     }

@@ -10,6 +10,7 @@ use crate::control::Control;
 use crate::hubs;
 use crate::identity::TokenSecret;
 use crate::push::Lanes;
+use crate::webhook::Webhooks;
 use crate::{Clock, Random, Result, Settings};
 
 /// Everything that lives as long as the process. Cheap to clone.
@@ -32,6 +33,8 @@ pub struct Inner {
     pub settings: Settings,
     /// The ways to the platform push services.
     pub lanes: Lanes,
+    /// The way to customers' URLs.
+    pub webhooks: Webhooks,
     /// Tasks that a stop waits for.
     pub tasks: TaskTracker,
     /// Cancelled when the server begins to stop.
@@ -69,6 +72,7 @@ impl App {
             &tasks,
             &stopping,
         );
+        let webhooks = Webhooks::new(settings.webhooks.clone(), clock.clone(), &tasks, &stopping);
         let sends = hubs::Sends::new(&store, settings.sends.clone());
         let control = Control::open(&store, &random).await?;
         let token_secret = TokenSecret::open(&store, &random).await?;
@@ -80,6 +84,7 @@ impl App {
             random,
             settings,
             lanes,
+            webhooks,
             tasks,
             stopping,
             hubs: hubs::Directory::default(),

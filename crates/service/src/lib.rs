@@ -14,6 +14,7 @@ pub mod push;
 mod random;
 pub mod registrar;
 mod settings;
+pub mod webhook;
 
 pub use app::App;
 pub use clock::Clock;

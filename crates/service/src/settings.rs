@@ -2,6 +2,7 @@
 
 use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
+use crate::webhook::WebhooksConfig;
 
 /// Names and addresses of this server.
 #[derive(Clone, Debug)]
@@ -15,12 +16,14 @@ pub struct Settings {
     pub tenant_id: String,
     /// The subscriptions of this server; the first is the default.
     pub subscriptions: Vec<Subscription>,
-    /// `carillon dev`: well-known credentials, http webhooks on loopback, private addresses allowed.
+    /// `carillon dev`: well-known credentials.
     pub dev: bool,
     /// How pushes are sent.
     pub push: LanesConfig,
     /// How hubs accept and keep what they send.
     pub sends: SendsConfig,
+    /// Where webhooks may lead.
+    pub webhooks: WebhooksConfig,
 }
 
 /// A subscription: an id and a name to show.

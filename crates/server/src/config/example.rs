@@ -179,6 +179,28 @@ const KEYS: &[Key] = &[
         &["Seconds that requests under way get when the server stops."],
     ),
     key(
+        "webhooks.private_networks",
+        &[
+            "Let webhooks and callbacks lead to private networks (10.0.0.0/8, fd00::/8 and their like). Whoever may create a",
+            "subscription can then make this server send requests there.",
+        ],
+    ),
+    key(
+        "webhooks.loopback",
+        &["Let them lead to this machine. In `carillon dev` they may."],
+    ),
+    key(
+        "webhooks.plain_http",
+        &[
+            "Where they may be http:// instead of https://: \"never\", \"loopback\" (in `carillon dev` at least that) or \"always\".",
+        ],
+    ),
+    shown(
+        "webhooks.ca_file",
+        &["Authorities whose receivers are believed beside those that the machine knows, PEM."],
+        "\"/etc/carillon/receivers-ca.pem\"",
+    ),
+    key(
         "lab.enabled",
         &[
             "Run the device lab beside the server. It rings no real phone; `carillon dev` always has it.",

@@ -178,6 +178,19 @@ impl TestApp {
     }
 }
 
+/// As in `carillon dev`: receivers are on this machine.
+fn webhooks(roots: Vec<CertificateDer<'static>>) -> service::webhook::WebhooksConfig {
+    service::webhook::WebhooksConfig {
+        addresses: domain::address::AddressPolicy {
+            loopback: true,
+            private: false,
+        },
+        plain_http: service::webhook::PlainHttp::Loopback,
+        roots,
+        ..service::webhook::WebhooksConfig::default()
+    }
+}
+
 async fn app_in(dir: &TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> App {
     let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
     let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
@@ -195,6 +208,7 @@ async fn app_in(dir: &TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>
             name: "Carillon".into(),
         }],
         dev: true,
+        webhooks: webhooks(roots.clone()),
         push: service::push::LanesConfig {
             roots,
             ..service::push::LanesConfig::default()

@@ -180,6 +180,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
             ..LanesConfig::default()
         },
         sends: SendsConfig::default(),
+        webhooks: crate::webhook::WebhooksConfig::default(),
     };
     App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
         .await
