@@ -1,5 +1,5 @@
-//! Events: the Event Grid and CloudEvents envelopes as published and delivered, and the filters of an event
-//! subscription.
+//! Events: the Event Grid and CloudEvents envelopes as published and delivered, and what ARM says of topics, event
+//! subscriptions and their filters.
 
 pub mod cloudevents;
 pub mod custom;
@@ -8,6 +8,8 @@ pub mod eventgrid;
 pub mod filter;
 mod object;
 mod publish;
+pub mod subscription;
+pub mod topic;
 
 pub use delivered::{DeliverySchema, convert};
 pub use publish::{

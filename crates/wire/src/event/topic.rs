@@ -1,0 +1,220 @@
+//! The `properties` of a topic, as ARM writes them.
+//!
+//! Specification: `TopicProperties` of Microsoft.EventGrid 2025-02-15, and "Map custom fields to Event Grid schema".
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::InputSchema;
+use crate::arm::field::{FieldError, Fields};
+
+/// What a client says about a topic. `None` where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopicBody {
+    /// Where it is.
+    pub location: Option<String>,
+    /// Names to texts.
+    pub tags: Option<Map<String, Value>>,
+    /// The managed identity: kept and shown.
+    pub identity: Option<Value>,
+    /// The schema that it takes; fixed once it is made.
+    pub input_schema: Option<InputSchema>,
+    /// Where a custom schema has the fields of an event; fixed as well.
+    pub mapping: Option<InputMapping>,
+    /// Whether keys and SAS are refused.
+    pub disable_local_auth: Option<bool>,
+    /// `properties` that are kept and shown.
+    pub kept: Map<String, Value>,
+}
+
+/// Where events of a custom schema have what an Event Grid event has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InputMapping {
+    /// `id`.
+    pub id: MappedField,
+    /// `topic`.
+    pub topic: MappedField,
+    /// `eventTime`.
+    pub event_time: MappedField,
+    /// `eventType`.
+    pub event_type: MappedField,
+    /// `subject`.
+    pub subject: MappedField,
+    /// `dataVersion`.
+    pub data_version: MappedField,
+}
+
+/// Where one field comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MappedField {
+    /// The name of the field in the published event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_field: Option<String>,
+    /// What stands in where the event has no such field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<String>,
+}
+
+impl TopicBody {
+    /// Reads a PUT or PATCH body. Properties it does not know are left out, as Azure does.
+    pub fn parse(body: &Map<String, Value>) -> Result<Self, FieldError> {
+        let fields = Fields::of(body);
+        let properties = fields.object("properties")?;
+        let input_schema = properties
+            .text("inputSchema")?
+            .map(|text| {
+                InputSchema::parse(text).ok_or_else(|| {
+                    let problem =
+                        "must be EventGridSchema, CloudEventSchemaV1_0 or CustomEventSchema";
+                    properties.error("inputSchema", problem)
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            location: fields.text("location")?.map(str::to_owned),
+            tags: fields.tags()?,
+            identity: fields.value("identity").cloned(),
+            input_schema,
+            mapping: InputMapping::read(&properties)?,
+            disable_local_auth: properties.flag("disableLocalAuth")?,
+            kept: kept(&properties)?,
+        })
+    }
+}
+
+impl InputMapping {
+    fn read(properties: &Fields<'_>) -> Result<Option<Self>, FieldError> {
+        let Some(mapping) = properties.optional("inputSchemaMapping")? else {
+            return Ok(None);
+        };
+        let kind = mapping.text("inputSchemaMappingType")?.unwrap_or_default();
+        if !kind.eq_ignore_ascii_case("Json") {
+            return Err(mapping.error("inputSchemaMappingType", "must be Json"));
+        }
+        let of = mapping.object("properties")?;
+        Ok(Some(Self {
+            id: MappedField::read(&of, "id")?,
+            topic: MappedField::read(&of, "topic")?,
+            event_time: MappedField::read(&of, "eventTime")?,
+            event_type: MappedField::read(&of, "eventType")?,
+            subject: MappedField::read(&of, "subject")?,
+            data_version: MappedField::read(&of, "dataVersion")?,
+        }))
+    }
+
+    /// `inputSchemaMapping` as ARM writes it.
+    pub fn document(&self) -> Value {
+        json!({ "inputSchemaMappingType": "Json", "properties": self })
+    }
+}
+
+impl MappedField {
+    fn read(of: &Fields<'_>, name: &str) -> Result<Self, FieldError> {
+        let field = of.object(name)?;
+        Ok(Self {
+            source_field: field.text("sourceField")?.map(str::to_owned),
+            default_value: field.text("defaultValue")?.map(str::to_owned),
+        })
+    }
+}
+
+impl InputSchema {
+    /// As ARM writes it in `inputSchema`.
+    pub fn arm_name(self) -> &'static str {
+        match self {
+            Self::EventGrid => "EventGridSchema",
+            Self::CloudEvent => "CloudEventSchemaV1_0",
+            Self::Custom => "CustomEventSchema",
+        }
+    }
+
+    /// The reverse of [`InputSchema::arm_name`], in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut all = [Self::EventGrid, Self::CloudEvent, Self::Custom].into_iter();
+        all.find(|schema| schema.arm_name().eq_ignore_ascii_case(text))
+    }
+}
+
+/// Whether `name` may name a topic: 3 to 50 letters, digits and hyphens.
+pub fn is_name(name: &str) -> bool {
+    (3..=50).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn kept(properties: &Fields<'_>) -> Result<Map<String, Value>, FieldError> {
+    if let Some(access) = properties.text("publicNetworkAccess")?
+        && !["Enabled", "Disabled", "SecuredByPerimeter"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(access))
+    {
+        return Err(properties.error("publicNetworkAccess", "must be Enabled or Disabled"));
+    }
+    properties.objects("inboundIpRules")?;
+    properties.text("minimumTlsVersionAllowed")?;
+    properties.text("dataResidencyBoundary")?;
+    let values = KEPT.iter().filter_map(|name| {
+        let value = properties.value(name)?;
+        Some(((*name).to_owned(), value.clone()))
+    });
+    Ok(values.collect())
+}
+
+/// Properties of a topic that change nothing here.
+const KEPT: [&str; 5] = [
+    "publicNetworkAccess",
+    "inboundIpRules",
+    "minimumTlsVersionAllowed",
+    "dataResidencyBoundary",
+    "eventTypeInfo",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &Value) -> Result<TopicBody, String> {
+        TopicBody::parse(body.as_object().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_topic_with_a_mapping_is_read_and_its_mapping_written_back() {
+        let mapping = json!({
+            "inputSchemaMappingType": "Json",
+            "properties": {
+                "id": { "sourceField": "MyId" },
+                "topic": {},
+                "eventTime": {},
+                "eventType": { "sourceField": "MyType", "defaultValue": "None" },
+                "subject": { "defaultValue": "/s" },
+                "dataVersion": {},
+            },
+        });
+        let body = parsed(&json!({ "location": "global", "properties": {
+            "inputSchema": "customeventschema", "inputSchemaMapping": mapping,
+            "publicNetworkAccess": "Enabled", "unknown": 1,
+        } }))
+        .unwrap();
+        assert_eq!(body.input_schema, Some(InputSchema::Custom));
+        assert_eq!(body.mapping.unwrap().document(), mapping);
+        assert_eq!(body.kept.len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let error = |properties: Value| parsed(&json!({ "properties": properties })).unwrap_err();
+        assert!(error(json!({ "inputSchema": "Xml" })).starts_with("'properties.inputSchema'"));
+        assert!(
+            error(json!({ "inputSchemaMapping": { "inputSchemaMappingType": "Xml" } }))
+                .starts_with("'properties.inputSchemaMapping.inputSchemaMappingType'")
+        );
+        assert!(
+            error(json!({ "publicNetworkAccess": "maybe" }))
+                .starts_with("'properties.publicNetworkAccess'")
+        );
+        assert!(is_name("t-1") && !is_name("ab") && !is_name("a.b.c"));
+    }
+}
