@@ -18,4 +18,6 @@ pub mod notification;
 pub mod outcome;
 pub mod push;
 pub mod resource;
+pub mod subscription;
 pub mod time;
+pub mod topic;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
+use crate::events;
 use crate::hubs;
 use crate::identity::TokenSecret;
 use crate::push::Lanes;
@@ -41,6 +42,8 @@ pub struct Inner {
     pub stopping: CancellationToken,
     /// Sign-in, communication resources and links, for every request.
     pub(crate) control: Control,
+    /// Every topic and event subscription, for the data plane.
+    pub(crate) events: events::Directory,
     /// Every namespace and hub, for the data plane.
     pub(crate) hubs: hubs::Directory,
     /// What hubs are sending.
@@ -87,6 +90,7 @@ impl App {
             webhooks,
             tasks,
             stopping,
+            events: events::Directory::default(),
             hubs: hubs::Directory::default(),
             sends,
         };
@@ -95,6 +99,7 @@ impl App {
         };
         app.watch_control();
         app.refresh_hubs().await?;
+        app.refresh_events().await?;
         app.tasks.spawn(app.clone().follow_hubs());
         app.recover_notifications().await?;
         app.tasks.spawn(app.clone().sweep_notifications());

@@ -7,6 +7,7 @@ pub mod calling;
 mod clock;
 pub mod control;
 mod error;
+pub mod events;
 pub mod http;
 pub mod hubs;
 pub mod identity;

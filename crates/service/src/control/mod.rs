@@ -40,8 +40,8 @@ pub use signin::{Audience, Grant, GrantRequest, Tokens, UserTokens};
 /// How often a node looks whether another one changed something. The promise to users is ten minutes.
 const POLL: Duration = Duration::from_secs(20);
 
-/// The name in `meta` that changes with every change of what a [`Snapshot`] holds.
-const VERSION: &str = "control.version";
+/// The name in `meta` that changes with every change of resources and of what a [`Snapshot`] holds.
+pub(crate) const VERSION: &str = "control.version";
 
 /// What the control plane keeps in memory.
 pub(crate) struct Control {
@@ -118,7 +118,8 @@ impl App {
         mark_changed(&mut tx, &self.random).await?;
         tx.commit().await?;
         self.control.reload(&self.store).await?;
-        self.refresh_hubs().await
+        self.refresh_hubs().await?;
+        self.refresh_events().await
     }
 
     /// Takes up a change that was committed beside this app.
@@ -145,6 +146,7 @@ impl App {
     async fn follow_control(&self) -> Result<()> {
         if self.store.meta(VERSION).await? != self.control.snapshot().version {
             self.control.reload(&self.store).await?;
+            self.refresh_events().await?;
         }
         Ok(())
     }

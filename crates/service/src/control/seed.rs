@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::resource::Actor;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
 use wire::hub::credential;
 
 use super::resources::{Draft, Precondition};
+use crate::events::TopicKeys;
 use crate::hubs::{HUBS, HubChange, NAMESPACES};
 use crate::{App, Error, Kind, Result};
 
@@ -150,29 +151,29 @@ impl App {
         Ok(())
     }
 
-    /// Publishing to it is not here yet; the document and its keys are, so that scripts can name it.
     async fn seed_topic(&self, topic: &ResourceId, actor: &Actor) -> Result<SecretString> {
         let resource = match self.find_resource(topic).await? {
             Some(resource) => resource,
             None => {
                 let key = || STANDARD.encode(self.random.bytes::<32>());
-                let secrets = json!({ "key1": key(), "key2": key() }).to_string();
+                let keys = TopicKeys {
+                    key1: key(),
+                    key2: key(),
+                };
                 let body = object(json!({
                     "location": "global",
                     "properties": { "provisioningState": "Succeeded", "inputSchema": "EventGridSchema" },
                 }));
                 let draft = Draft {
                     body,
-                    secrets: Some(secrets.into()),
+                    secrets: Some(keys.sealed()?),
                 };
                 let put =
                     self.put_resource(topic, &Precondition::Absent, actor, |_| Ok(draft.clone()));
                 put.await?.resource
             }
         };
-        let secrets = resource.secrets.as_ref().map(ExposeSecret::expose_secret);
-        let keys: Value = serde_json::from_str(secrets.unwrap_or_default()).unwrap_or_default();
-        Ok(keys["key1"].as_str().unwrap_or_default().to_owned().into())
+        Ok(TopicKeys::of(&resource)?.key1.into())
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Specification: `TopicProperties` of Microsoft.EventGrid 2025-02-15, and "Map custom fields to Event Grid schema".
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::InputSchema;
@@ -20,41 +19,11 @@ pub struct TopicBody {
     /// The schema that it takes; fixed once it is made.
     pub input_schema: Option<InputSchema>,
     /// Where a custom schema has the fields of an event; fixed as well.
-    pub mapping: Option<InputMapping>,
+    pub mapping: Option<Value>,
     /// Whether keys and SAS are refused.
     pub disable_local_auth: Option<bool>,
     /// `properties` that are kept and shown.
     pub kept: Map<String, Value>,
-}
-
-/// Where events of a custom schema have what an Event Grid event has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct InputMapping {
-    /// `id`.
-    pub id: MappedField,
-    /// `topic`.
-    pub topic: MappedField,
-    /// `eventTime`.
-    pub event_time: MappedField,
-    /// `eventType`.
-    pub event_type: MappedField,
-    /// `subject`.
-    pub subject: MappedField,
-    /// `dataVersion`.
-    pub data_version: MappedField,
-}
-
-/// Where one field comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MappedField {
-    /// The name of the field in the published event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_field: Option<String>,
-    /// What stands in where the event has no such field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_value: Option<String>,
 }
 
 impl TopicBody {
@@ -77,45 +46,9 @@ impl TopicBody {
             tags: fields.tags()?,
             identity: fields.value("identity").cloned(),
             input_schema,
-            mapping: InputMapping::read(&properties)?,
+            mapping: mapping(&properties)?,
             disable_local_auth: properties.flag("disableLocalAuth")?,
             kept: kept(&properties)?,
-        })
-    }
-}
-
-impl InputMapping {
-    fn read(properties: &Fields<'_>) -> Result<Option<Self>, FieldError> {
-        let Some(mapping) = properties.optional("inputSchemaMapping")? else {
-            return Ok(None);
-        };
-        let kind = mapping.text("inputSchemaMappingType")?.unwrap_or_default();
-        if !kind.eq_ignore_ascii_case("Json") {
-            return Err(mapping.error("inputSchemaMappingType", "must be Json"));
-        }
-        let of = mapping.object("properties")?;
-        Ok(Some(Self {
-            id: MappedField::read(&of, "id")?,
-            topic: MappedField::read(&of, "topic")?,
-            event_time: MappedField::read(&of, "eventTime")?,
-            event_type: MappedField::read(&of, "eventType")?,
-            subject: MappedField::read(&of, "subject")?,
-            data_version: MappedField::read(&of, "dataVersion")?,
-        }))
-    }
-
-    /// `inputSchemaMapping` as ARM writes it.
-    pub fn document(&self) -> Value {
-        json!({ "inputSchemaMappingType": "Json", "properties": self })
-    }
-}
-
-impl MappedField {
-    fn read(of: &Fields<'_>, name: &str) -> Result<Self, FieldError> {
-        let field = of.object(name)?;
-        Ok(Self {
-            source_field: field.text("sourceField")?.map(str::to_owned),
-            default_value: field.text("defaultValue")?.map(str::to_owned),
         })
     }
 }
@@ -145,6 +78,34 @@ pub fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// `inputSchemaMapping`, with what it says of the fields there are.
+fn mapping(properties: &Fields<'_>) -> Result<Option<Value>, FieldError> {
+    let Some(mapping) = properties.optional("inputSchemaMapping")? else {
+        return Ok(None);
+    };
+    let kind = mapping.text("inputSchemaMappingType")?.unwrap_or_default();
+    if !kind.eq_ignore_ascii_case("Json") {
+        return Err(mapping.error("inputSchemaMappingType", "must be Json"));
+    }
+    let given = mapping.object("properties")?;
+    let mut document = Map::new();
+    for name in MAPPED {
+        let Some(field) = given.optional(name)? else {
+            continue;
+        };
+        let mut from = Map::new();
+        for part in ["sourceField", "defaultValue"] {
+            if let Some(text) = field.text(part)? {
+                from.insert(part.into(), text.into());
+            }
+        }
+        document.insert(name.into(), Value::Object(from));
+    }
+    Ok(Some(
+        json!({ "inputSchemaMappingType": "Json", "properties": document }),
+    ))
+}
+
 fn kept(properties: &Fields<'_>) -> Result<Map<String, Value>, FieldError> {
     if let Some(access) = properties.text("publicNetworkAccess")?
         && !["Enabled", "Disabled", "SecuredByPerimeter"]
@@ -163,6 +124,15 @@ fn kept(properties: &Fields<'_>) -> Result<Map<String, Value>, FieldError> {
     Ok(values.collect())
 }
 
+/// What an Event Grid event has and a custom one may have under another name.
+const MAPPED: [&str; 6] = [
+    "id",
+    "topic",
+    "eventTime",
+    "eventType",
+    "subject",
+    "dataVersion",
+];
 /// Properties of a topic that change nothing here.
 const KEPT: [&str; 5] = [
     "publicNetworkAccess",
@@ -199,7 +169,7 @@ mod tests {
         } }))
         .unwrap();
         assert_eq!(body.input_schema, Some(InputSchema::Custom));
-        assert_eq!(body.mapping.unwrap().document(), mapping);
+        assert_eq!(body.mapping.unwrap(), mapping);
         assert_eq!(body.kept.len(), 1);
     }
 
