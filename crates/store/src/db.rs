@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+use crate::schema::migrator;
 use crate::seal::Seal;
 use crate::{Error, Result};
 
@@ -87,6 +88,7 @@ pub(crate) use {read, rows, tx};
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Opens `sqlite:PATH` or `postgres://…` and brings its schema up to date.
@@ -95,6 +97,30 @@ impl Store {
             Engine::open_sqlite(url).await?
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Engine::open_postgres(url).await?
+        } else {
+            return Err(Error::UnknownEngine(without_password(url)));
+        };
+        Ok(Self {
+            engine,
+            seal: Arc::new(seal),
+        })
+    }
+
+    /// Opens a database as it is, to look at it: nothing is made, nothing is changed. It must be there.
+    pub async fn open_as_is(url: &str, seal: Seal) -> Result<Self> {
+        let engine = if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)?.read_only(true);
+            let pool = SqlitePoolOptions::new().max_connections(1);
+            let pool = pool.connect_with(options).await?;
+            Engine::Sqlite {
+                read: pool.clone(),
+                write: pool,
+            }
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options =
+                PgConnectOptions::from_str(url)?.options([("default_transaction_read_only", "on")]);
+            let pool = PgPoolOptions::new().max_connections(1);
+            Engine::Postgres(connect_postgres(pool.acquire_timeout(LOOK_TIMEOUT), options).await?)
         } else {
             return Err(Error::UnknownEngine(without_password(url)));
         };
@@ -172,7 +198,7 @@ impl Engine {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("./migrations").run(&write).await?;
+        migrator().run(&write).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -182,13 +208,25 @@ impl Engine {
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(PgConnectOptions::from_str(url)?)
-            .await?;
-        sqlx::migrate!("./migrations").run(&pool).await?;
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS);
+        let options = PgConnectOptions::from_str(url)?;
+        let pool = connect_postgres(pool.acquire_timeout(ACQUIRE_TIMEOUT), options).await?;
+        migrator().run(&pool).await?;
         Ok(Self::Postgres(pool))
+    }
+}
+
+/// Opens a pool. It tries again until its time is up, and then has forgotten why: a last try says it.
+async fn connect_postgres(pool: PgPoolOptions, options: PgConnectOptions) -> Result<PgPool> {
+    match pool.connect_with(options.clone()).await {
+        Err(sqlx::Error::PoolTimedOut) => {
+            let last = PgConnection::connect_with(&options);
+            if let Ok(connected) = tokio::time::timeout(LOOK_TIMEOUT, last).await {
+                connected?.close().await?;
+            }
+            Err(sqlx::Error::PoolTimedOut.into())
+        }
+        opened => Ok(opened?),
     }
 }
 

@@ -16,6 +16,7 @@ mod links;
 mod meta;
 pub mod notifications;
 mod resources;
+mod schema;
 pub mod seal;
 mod values;
 
@@ -24,6 +25,7 @@ pub use db::{Store, Tx};
 pub use devices::MAX_DEVICES;
 pub use error::Error;
 pub use resources::ResourceQuery;
+pub use schema::Schema;
 
 /// What every function here returns.
 pub type Result<T> = std::result::Result<T, Error>;

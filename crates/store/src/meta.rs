@@ -19,6 +19,14 @@ impl Store {
         )?)
     }
 
+    /// The secret kept under `name`, if there is one. Another master key than the one it was sealed with is an error.
+    pub async fn secret(&self, name: &str) -> Result<Option<SecretString>> {
+        let sealed = self.meta(name).await?;
+        sealed
+            .map(|sealed| self.seal.open(&format!("meta.{name}"), &sealed))
+            .transpose()
+    }
+
     /// The secret kept under `name`, or the one `make` makes, kept from now on.
     /// Two nodes that start together agree: the first one written stays.
     pub async fn secret_or_insert(

@@ -13,8 +13,13 @@ pub fn seal() -> Seal {
 /// A new SQLite database, gone with the directory.
 pub async fn sqlite() -> (Store, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", dir.path().join("story.db").display());
-    (Store::open(&url, seal()).await.unwrap(), dir)
+    let store = Store::open(&sqlite_url(&dir), seal()).await.unwrap();
+    (store, dir)
+}
+
+/// The URL of the database in `dir`.
+pub fn sqlite_url(dir: &TempDir) -> String {
+    format!("sqlite:{}", dir.path().join("story.db").display())
 }
 
 /// A new database on the server that `TEST_POSTGRES` names.
@@ -40,8 +45,11 @@ impl Postgres {
 
     /// Opens it, which brings its schema up to date.
     pub async fn open(&self) -> Store {
-        let url = format!("{}/{}", self.server, self.name);
-        Store::open(&url, seal()).await.unwrap()
+        Store::open(&self.url(), seal()).await.unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.server, self.name)
     }
 
     /// Removes it from the server.

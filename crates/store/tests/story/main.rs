@@ -18,6 +18,7 @@ mod identities;
 mod meta;
 mod notifications;
 mod resources;
+mod schema;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +27,7 @@ use std::path::Path;
 use store::Store;
 
 /// Every chapter, in order. A new table adds its chapter here.
-async fn story(store: Store) {
+async fn story(store: Store, url: &str) {
     meta::chapter(&store).await;
     batch::chapter(&store).await;
     resources::chapter(&store).await;
@@ -36,6 +37,7 @@ async fn story(store: Store) {
     devices::chapter(&store).await;
     calls::chapter(&store).await;
     events::chapter(&store).await;
+    schema::chapter(&store, url).await;
     assert!(store.ping().await.is_ok());
     store.close().await;
     assert!(
@@ -46,9 +48,9 @@ async fn story(store: Store) {
 
 #[tokio::test]
 async fn the_story_holds_on_sqlite() {
-    let (store, _dir) = database::sqlite().await;
+    let (store, dir) = database::sqlite().await;
     assert_eq!(store.engine_name(), "sqlite");
-    story(store).await;
+    story(store, &database::sqlite_url(&dir)).await;
 }
 
 #[tokio::test]
@@ -56,10 +58,20 @@ async fn the_story_holds_on_postgres() {
     let Some(database) = database::Postgres::create().await else {
         return;
     };
+    schema::nothing_is_made(&database.url()).await;
     let store = database.open().await;
     assert_eq!(store.engine_name(), "postgres");
-    story(store).await;
+    story(store, &database.url()).await;
     database.drop().await;
+}
+
+#[tokio::test]
+async fn looking_at_an_sqlite_database_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = database::sqlite_url(&dir);
+    assert!(Store::open_as_is(&url, database::seal()).await.is_err());
+    fs::write(dir.path().join("story.db"), "").unwrap();
+    schema::nothing_is_made(&url).await;
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ async fn values_are_kept_once_committed(store: &Store) {
 }
 
 async fn a_secret_is_made_once_and_sealed(store: &Store) {
+    assert!(store.secret("signing-key").await.unwrap().is_none());
     let first = store
         .secret_or_insert("signing-key", || "first".into())
         .await
