@@ -14,7 +14,7 @@ use domain::time::Timestamp;
 use wire::acs::identity::TokenRequest;
 
 pub use access::SignedRequest;
-pub(crate) use tokens::TokenSecret;
+pub(crate) use tokens::{SECRET, TokenSecret};
 
 use crate::control::Communication;
 use crate::{App, Error, Result};

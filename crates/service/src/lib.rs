@@ -4,6 +4,7 @@
 
 mod app;
 pub mod calling;
+pub mod checkup;
 mod clock;
 pub mod control;
 mod error;

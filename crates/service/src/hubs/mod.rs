@@ -3,9 +3,11 @@
 //! [`control`] makes and changes them, [`rules`] their authorization rules, [`entity`] both for the namespace API; [`directory`] holds all of it in memory
 //! for the data plane, and [`authorize`] checks a request against it.
 //! [`direct`] accepts sends, [`deliver`] carries them out ([`remote`] through another
-//! server's hub), [`telemetry`] tells what became of them, [`sweep`] forgets.
+//! server's hub), [`telemetry`] tells what became of them, [`sweep`] forgets;
+//! [`checkup`] asks the push services whether they believe the credentials.
 
 mod authorize;
+mod checkup;
 mod control;
 mod credentials;
 mod deliver;
@@ -19,6 +21,7 @@ mod sweep;
 mod telemetry;
 
 pub use authorize::{SasCaller, SasRequest};
+pub use checkup::{Ask, Belief, CheckedHub};
 pub use control::HubChange;
 pub(crate) use deliver::Sends;
 pub use deliver::SendsConfig;

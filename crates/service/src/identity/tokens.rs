@@ -20,6 +20,9 @@ use crate::{App, Error, Kind, Random, Result};
 /// The server's part of every token key.
 pub(crate) struct TokenSecret(SecretString);
 
+/// The name in `meta` of [`TokenSecret`].
+pub(crate) const SECRET: &str = "identity.secret";
+
 /// As real tokens carry them; they mean nothing here.
 const SCP: u32 = 1792;
 const REGION: &str = "local";
@@ -29,7 +32,7 @@ impl TokenSecret {
     /// Reads the secret, or makes it at the first start.
     pub(crate) async fn open(store: &Store, random: &Random) -> Result<Self> {
         let make = || STANDARD.encode(random.bytes::<32>());
-        Ok(Self(store.secret_or_insert("identity.secret", make).await?))
+        Ok(Self(store.secret_or_insert(SECRET, make).await?))
     }
 
     /// The key of a resource's tokens: another one as soon as one of its access keys is another one, because a new

@@ -1,0 +1,62 @@
+//! A look at the store, from outside a running app and without changing it: for `carillon doctor`.
+
+use store::Store;
+
+use crate::{Clock, Random, Result};
+
+pub use store::Schema;
+
+/// A store that is looked at.
+pub struct Checkup {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+/// Whether the master key is the one that the secrets in the store were sealed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterKey {
+    /// It is.
+    Fits,
+    /// It is another one.
+    DoesNotFit,
+    /// No secret is kept yet.
+    Unused,
+}
+
+impl Checkup {
+    /// Of a store that was opened as it is.
+    pub fn new(store: Store, clock: Clock, random: Random) -> Self {
+        Self {
+            store,
+            clock,
+            random,
+        }
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn engine(&self) -> &'static str {
+        self.store.engine_name()
+    }
+
+    /// How the schema stands to this program's. Nothing else can be asked unless it is [`Schema::Current`].
+    pub async fn schema(&self) -> Result<Schema> {
+        Ok(self.store.schema().await?)
+    }
+
+    /// Whether the master key opens what is sealed: the secret that every server makes at its first start.
+    pub async fn master_key(&self) -> Result<MasterKey> {
+        match self.store.secret(crate::identity::SECRET).await {
+            Ok(Some(_)) => Ok(MasterKey::Fits),
+            Ok(None) => Ok(MasterKey::Unused),
+            Err(store::Error::Sealed) => Ok(MasterKey::DoesNotFit),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How many app registrations and users may sign in.
+    pub async fn who_may_sign_in(&self) -> Result<usize> {
+        let (apps, users) = (self.store.apps().await?, self.store.users().await?);
+        Ok(apps.len() + users.len())
+    }
+}
