@@ -6,11 +6,12 @@ mod webhooks;
 mod well_known;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
+use service::checkup::Checkup;
 use service::control::{NewApp, Registrations};
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
@@ -134,20 +135,25 @@ impl Server {
 }
 
 /// What the server is called.
-struct Names {
+pub struct Names {
     /// The public https address without a trailing slash.
-    base_url: String,
+    pub base_url: String,
     /// The plain-http address.
     http_url: String,
     /// Every host name, lower-case, without ports.
-    hosts: Vec<String>,
+    pub hosts: Vec<String>,
+    /// Those by which clients are told to reach it.
+    pub public: Vec<String>,
 }
 
 impl Names {
-    fn new(config: &Config, https: SocketAddr, http: SocketAddr) -> Self {
+    /// The names of a server that is bound there.
+    pub fn new(config: &Config, https: SocketAddr, http: SocketAddr) -> Self {
         let base_url = base_url(config, https);
+        let public = public_hosts(config, &base_url);
         Self {
-            hosts: hosts(config, &base_url),
+            hosts: hosts(&public),
+            public,
             http_url: http_url(http),
             base_url,
         }
@@ -248,18 +254,26 @@ fn http_url(bound: SocketAddr) -> String {
     }
 }
 
-fn hosts(config: &Config, base_url: &str) -> Vec<String> {
-    let mut hosts = vec![
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ];
-    let public = Url::parse(base_url).ok();
-    let public = public.as_ref().and_then(Url::host_str).unwrap_or_default();
-    for host in config.hosts.iter().map(String::as_str).chain([public]) {
-        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-        if !host.is_empty() && !hosts.contains(&host) {
-            hosts.push(host);
+/// The host of the base URL, and those of the configuration.
+fn public_hosts(config: &Config, base_url: &str) -> Vec<String> {
+    let url = Url::parse(base_url).ok();
+    let of_url = url.as_ref().and_then(Url::host_str);
+    let hosts = of_url
+        .into_iter()
+        .chain(config.hosts.iter().map(String::as_str));
+    hosts
+        .map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase())
+        .filter(|host| !host.is_empty())
+        .collect()
+}
+
+fn hosts(public: &[String]) -> Vec<String> {
+    let mut hosts = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
+    for host in public {
+        if !hosts.contains(host) {
+            hosts.push(host.clone());
         }
     }
     hosts
@@ -270,7 +284,7 @@ fn hosts(config: &Config, base_url: &str) -> Vec<String> {
 pub async fn registrations(config: &Config) -> Result<Registrations> {
     let random = Random::System;
     let store = if data_dir::in_use(&config.data_dir) {
-        let master = read_master(config, &config.data_dir.join(MASTER_KEY))?;
+        let master = read_master(&master_key_file(config))?;
         open(config, &master, &config.data_dir).await?
     } else {
         open_store(config, &DataDir::take(&config.data_dir)?, &random).await?
@@ -281,18 +295,32 @@ pub async fn registrations(config: &Config) -> Result<Registrations> {
 async fn open_store(config: &Config, dir: &DataDir, random: &Random) -> Result<Store> {
     let made = || hex::encode(random.bytes::<KEY_LEN>());
     let master = match &config.master_key_file {
-        Some(path) => read_master(config, path)?,
+        Some(path) => read_master(path)?,
         None => dir.secret(MASTER_KEY, made)?,
     };
     open(config, &master, dir.path()).await
 }
 
-fn read_master(config: &Config, default: &Path) -> Result<String> {
-    let path = config.master_key_file.as_deref().unwrap_or(default);
+fn read_master(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| data_dir::cannot("read", path, &error))
 }
 
 async fn open(config: &Config, master: &str, dir: &Path) -> Result<Store> {
+    Store::open(&database_url(config, dir), seal(master)?)
+        .await
+        .map_err(unopened)
+}
+
+/// A look at the database as it is, whether or not a server runs; nothing is made and nothing changed.
+pub async fn checkup(config: &Config) -> Result<Checkup> {
+    let seal = seal(&read_master(&master_key_file(config))?)?;
+    let store = Store::open_as_is(&database_url(config, &config.data_dir), seal)
+        .await
+        .map_err(unopened)?;
+    Ok(Checkup::new(store, Clock::System, Random::System))
+}
+
+fn seal(master: &str) -> Result<Seal> {
     let mut key = [0; KEY_LEN];
     hex::decode_to_slice(master.trim(), &mut key).map_err(|_| {
         Failure::usage(format!(
@@ -300,13 +328,23 @@ async fn open(config: &Config, master: &str, dir: &Path) -> Result<Store> {
             2 * KEY_LEN
         ))
     })?;
-    let url = config
-        .database
-        .clone()
-        .unwrap_or_else(|| sqlite_url(&dir.join("carillon.db")));
-    Store::open(&url, Seal::new(&key))
-        .await
-        .map_err(|error| Failure::failed(error).way_out("look at `database` or --database"))
+    Ok(Seal::new(&key))
+}
+
+fn unopened(error: store::Error) -> Failure {
+    Failure::failed(error).way_out("look at `database` or --database")
+}
+
+/// The database of a server with this data directory.
+pub fn database_url(config: &Config, dir: &Path) -> String {
+    let default = || sqlite_url(&dir.join("carillon.db"));
+    config.database.clone().unwrap_or_else(default)
+}
+
+/// The file of the master key.
+pub fn master_key_file(config: &Config) -> PathBuf {
+    let default = || config.data_dir.join(MASTER_KEY);
+    config.master_key_file.clone().unwrap_or_else(default)
 }
 
 /// The file of the master key, unless the configuration names another.

@@ -57,6 +57,11 @@ impl Failure {
         }
     }
 
+    /// The sentence, and the way out.
+    pub fn into_parts(self) -> (String, Option<String>) {
+        (self.message, self.way_out)
+    }
+
     /// Says it on standard error.
     pub fn report(&self) -> ExitCode {
         let red =
@@ -85,20 +90,22 @@ impl std::error::Error for Failure {}
 
 impl From<service::Error> for Failure {
     fn from(error: service::Error) -> Self {
-        match std::error::Error::source(&error) {
-            Some(cause) => Self::failed(format!("{} ({cause})", error.message)),
-            None => Self::failed(&error.message),
+        match (error.kind, std::error::Error::source(&error)) {
+            // Its message is for clients, who may not know more.
+            (service::Kind::Internal, Some(cause)) => Self::failed(cause),
+            (_, Some(cause)) => Self::failed(format!("{} ({cause})", error.message)),
+            (_, None) => Self::failed(&error.message),
         }
     }
 }
 
-/// First letter upper-case, unless it begins with an address or a path; a full stop at the end.
+/// First letter upper-case, unless it begins with an address, a path or the name of a file; a full stop at the end.
 fn sentence(text: &str) -> String {
     let text = text.trim();
     let is_word = text
         .split_whitespace()
         .next()
-        .is_some_and(|first| !first.contains(['/', ':', '_']));
+        .is_some_and(|first| !first.contains(['/', ':', '_', '.']));
     let mut chars = text.chars();
     let first: String = match chars.next() {
         Some(first) if is_word => first.to_uppercase().collect(),
@@ -125,6 +132,8 @@ mod tests {
         assert_eq!(failure.exit_code(), 2);
         let address = Failure::failed("https://localhost answers 404");
         assert_eq!(address.to_string(), "https://localhost answers 404.");
+        let file = Failure::failed("tls.key is no key");
+        assert_eq!(file.to_string(), "tls.key is no key.");
         assert_eq!(Failure::failed("no").exit_code(), 1);
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod data_plane;
 mod demo;
 mod dev;
+mod doctor;
 mod env;
 mod json;
 mod lab;
@@ -26,6 +27,8 @@ use clap::{Parser, Subcommand};
 use http::Method;
 
 use crate::failure::{Failure, Result};
+
+pub use options::ServerOptions;
 
 /// Carillon rings every device of a user.
 ///
@@ -60,6 +63,8 @@ enum Command {
     Env(env::Env),
     /// Wait until a server is ready.
     Wait(wait::Wait),
+    /// Look for what is wrong with a server, and say how to mend it.
+    Doctor(doctor::Doctor),
     /// Place a call and show how each device is rung.
     Call(call::Call),
     /// Send a notification to one device through a hub.
@@ -113,6 +118,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Lab(command) => command.run().await,
             Command::Env(command) => command.run(),
             Command::Wait(command) => command.run().await,
+            Command::Doctor(command) => command.run().await,
             Command::Demo(command) => command.run().await,
             Command::Call(command) => command.run().await,
             Command::Push(command) => command.run().await,

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,13 +74,19 @@ impl Authority {
             crate::data_dir::write_secret(&key, &key_pem)?;
             fs::write(&certificate, pem).map_err(|error| cannot("write", &certificate, &error))?;
         }
+        Self::read(dir.path())
+    }
+
+    /// The authority kept in `dir`.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let (certificate, key) = (dir.join("ca.pem"), dir.join("ca.key"));
         let pem = fs::read_to_string(&certificate)
             .map_err(|error| cannot("read", &certificate, &error))?;
         let key_pem = fs::read_to_string(&key).map_err(|error| cannot("read", &key, &error))?;
         Self::parse(pem, &key_pem).map_err(|error| {
             Failure::failed(format!(
                 "the certificate authority in {} cannot be used: {error}",
-                dir.path().display()
+                dir.display()
             ))
             .way_out("remove ca.pem and ca.key to make a new one")
         })

@@ -3,6 +3,7 @@
 mod commands;
 mod connections;
 mod crash;
+mod doctor;
 mod lifetime;
 
 use std::path::{Path, PathBuf};
@@ -192,7 +193,8 @@ pub async fn rest(stream: &mut TlsStream<TcpStream>) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A directory for a server.
+/// A directory for a server, and for nobody else.
 pub fn directory() -> TempDir {
-    tempfile::tempdir().unwrap()
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(own).tempdir().unwrap()
 }
