@@ -353,7 +353,7 @@ async fn a_certificate_signs_in_once_an_assertion() {
     app.token().await;
     let thumbprint = app
         .app
-        .add_app_certificate(CLIENT_ID, CLIENT_CERTIFICATE)
+        .add_app_certificate(CLIENT_ID, &format!("{CLIENT_KEY}{CLIENT_CERTIFICATE}"))
         .await
         .unwrap();
     let x5t = URL_SAFE_NO_PAD.encode(hex::decode(thumbprint).unwrap());

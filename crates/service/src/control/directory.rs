@@ -8,7 +8,7 @@ use domain::time::Timestamp;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use store::Store;
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, Pem};
 
 use super::password;
 use crate::{App, Clock, Error, Kind, Random, Result};
@@ -78,7 +78,11 @@ impl Registrations {
                 "This is no X.509 certificate with an RSA key in PEM form.",
             )
         };
-        let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| invalid())?;
+        // The file that `az` and the credentials sign in with has the private key in it too, often first.
+        let pem = Pem::iter_from_buffer(pem.as_bytes())
+            .filter_map(std::result::Result::ok)
+            .find(|block| block.label == "CERTIFICATE")
+            .ok_or_else(invalid)?;
         let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&pem.contents)
             .map_err(|_| invalid())?;
         if !matches!(

@@ -37,8 +37,8 @@ pub use resources::{Draft, Page, Precondition, PutOutcome};
 pub use seed::Seeded;
 pub use signin::{Audience, Grant, GrantRequest, Tokens, UserTokens};
 
-/// How often a node looks whether another one changed something. The promise to users is ten minutes.
-const POLL: Duration = Duration::from_secs(20);
+/// How often a node looks whether another one, or `carillon app` beside it, changed something: one row is read.
+const POLL: Duration = Duration::from_secs(2);
 
 /// The name in `meta` that changes with every change of resources and of what a [`Snapshot`] holds.
 pub(crate) const VERSION: &str = "control.version";
