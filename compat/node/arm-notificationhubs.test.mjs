@@ -57,7 +57,9 @@ test('namespaces and hubs are listed and changed', async () => {
   assert.equal((await names(client.notificationHubs.list(group, namespace))).length, 1);
   const patched = await client.namespaces.patch(group, namespace, { tags: { team: 'a' } });
   assert.deepEqual(patched.tags, { team: 'a' });
-  assert.ok((await client.notificationHubs.get(group, namespace, hub)).id);
+  const changed = await client.notificationHubs.patch(group, namespace, hub, { parameters: { tags: { team: 'b' } } });
+  assert.deepEqual(changed.tags, { team: 'b' });
+  assert.deepEqual((await client.notificationHubs.get(group, namespace, hub)).tags, { team: 'b' });
 });
 
 test('a new namespace and a new hub have their default rules', async () => {

@@ -41,6 +41,13 @@ def test_names_are_available_or_taken(client, namespace):
     sku = {"name": "Free"}
     assert client.namespaces.check_availability({"name": namespace, "sku": sku}).is_availiable is False
     assert client.namespaces.check_availability({"name": unique("free"), "sku": sku}).is_availiable
+    taken = client.notification_hubs.check_notification_hub_availability(GROUP, namespace, {"name": HUB})
+    assert taken.is_availiable is False
+
+
+def test_tags_change(client, namespace):
+    assert client.namespaces.patch(GROUP, namespace, {"tags": {"team": "a"}}).tags == {"team": "a"}
+    assert client.notification_hubs.patch(GROUP, namespace, HUB, {"tags": {"team": "b"}}).tags == {"team": "b"}
 
 
 def test_rules_and_keys_of_a_hub(client, namespace):
@@ -61,7 +68,11 @@ def test_rules_and_keys_of_a_namespace(client, namespace):
     where = (GROUP, namespace, "reader")
     body = {"properties": {"rights": ["Listen"]}}
     assert client.namespaces.create_or_update_authorization_rule(*where, body).rights == ["Listen"]
-    assert client.namespaces.list_keys(*where).primary_connection_string.startswith("Endpoint=sb://")
+    assert "reader" in [rule.name for rule in client.namespaces.list_authorization_rules(GROUP, namespace)]
+    keys = client.namespaces.list_keys(*where)
+    assert keys.primary_connection_string.startswith("Endpoint=sb://")
+    new = client.namespaces.regenerate_keys(*where, {"policyKey": "SecondaryKey"})
+    assert new.primary_key == keys.primary_key and new.secondary_key != keys.secondary_key
     client.namespaces.delete_authorization_rule(*where)
 
 
