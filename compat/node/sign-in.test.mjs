@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClientSecretCredential, DefaultAzureCredential } from '@azure/identity';
+import { ClientCertificateCredential, ClientSecretCredential, DefaultAzureCredential } from '@azure/identity';
 import { CommunicationServiceManagementClient } from '@azure/arm-communication';
-import { env, group } from './support.mjs';
+import { certified, env, eventually, group } from './support.mjs';
 
 const authorityHost = env.base_url;
 
@@ -28,6 +28,32 @@ test('DefaultAzureCredential, from the environment that `carillon env` prints', 
   assert.equal(process.env.AZURE_TENANT_ID, 'adfs');
   assert.equal(process.env.AZURE_AUTHORITY_HOST, authorityHost);
   await works(new DefaultAzureCredential());
+});
+
+test('a certificate, in both shapes of the authority, as long as the app exists', async () => {
+  const { clientId, file, remove } = certified();
+  const tenants = [['adfs', {}], [env.tenant_id, { disableInstanceDiscovery: true }]];
+  const credentials = () => tenants.map(([tenant, options]) =>
+    new ClientCertificateCredential(tenant, clientId, file, { authorityHost, ...options }));
+  try {
+    // The running server takes up what `carillon app` did beside it.
+    await eventually(() => works(credentials()[0]));
+    for (const credential of credentials()) await works(credential);
+  } finally {
+    remove();
+  }
+  const refused = () => assert.rejects(works(credentials()[0]), /AADSTS700016/);
+  await eventually(refused);
+});
+
+test('a certificate that the app does not have says AADSTS700027', async () => {
+  const { file, remove } = certified();
+  try {
+    const credential = new ClientCertificateCredential('adfs', env.client_id, file, { authorityHost });
+    await assert.rejects(works(credential), /AADSTS700027/);
+  } finally {
+    remove();
+  }
 });
 
 test('a wrong secret says AADSTS7000215', async () => {

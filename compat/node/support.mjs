@@ -1,8 +1,12 @@
 // What the scenarios share: the server they talk to, and the phones that ring.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientSecretCredential } from '@azure/identity';
 
 // The server that compat/run started (`env.json`, as `carillon env --format json` prints it).
@@ -16,6 +20,23 @@ export const credential = env.client_id && new ClientSecretCredential('adfs', en
 
 // A name nobody else uses, for resources that a scenario makes.
 export const unique = (prefix) => `${prefix}-${randomUUID().slice(0, 8)}`;
+
+// An app registration that signs in with a certificate; `file` has the certificate and its key, PEM.
+export function certified() {
+  const carillon = (...words) =>
+    execFileSync(process.env.COMPAT_CARILLON, ['app', ...words, '--data-dir', process.env.CARILLON_DATA_DIR], { encoding: 'utf8' });
+  const clientId = carillon('create', unique('certified')).match(/client_id=(.*)/)[1];
+  const folder = mkdtempSync(join(tmpdir(), 'carillon-certified-'));
+  const file = join(folder, 'app.pem');
+  const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', file];
+  execFileSync('openssl', ['req', '-x509', ...key, '-out', file, '-subj', '/CN=app', '-days', '1'], { stdio: 'pipe' });
+  carillon('add-certificate', clientId, file);
+  const remove = () => {
+    carillon('delete', clientId);
+    rmSync(folder, { recursive: true });
+  };
+  return { clientId, file, remove };
+}
 
 // A request to a server's control plane that no SDK has.
 export async function arm(method, path, body, server = env) {
@@ -31,6 +52,17 @@ export async function arm(method, path, body, server = env) {
   const text = await answer.text();
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
   return text ? JSON.parse(text) : undefined;
+}
+
+// What `ask` resolves to, as soon as it does.
+export async function eventually(ask, seconds = 10) {
+  for (const last = Date.now() + seconds * 1000; ; await sleep(100)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (Date.now() > last) throw error;
+    }
+  }
 }
 
 // A request with a user's access token.

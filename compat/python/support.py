@@ -1,8 +1,13 @@
 """What the scenarios share: the server they talk to, and the phones that ring."""
 
+import contextlib
 import json
 import os
 import pathlib
+import re
+import subprocess
+import tempfile
+import time
 import uuid
 
 import requests
@@ -22,6 +27,39 @@ def credential():
 def unique(prefix):
     """A name nobody else uses, for resources that a scenario makes."""
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.contextmanager
+def certified():
+    """An app registration that signs in with a certificate: its client id, and a file with certificate and key."""
+
+    def carillon(*words):
+        words = (os.environ["COMPAT_CARILLON"], "app", *words, "--data-dir", DATA_DIR)
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    client_id = re.search("client_id=(.*)", carillon("create", unique("certified")))[1]
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/app.pem"
+        key = ("-newkey", "rsa:2048", "-nodes", "-keyout", file)
+        made = ("openssl", "req", "-x509", *key, "-out", file, "-subj", "/CN=app", "-days", "1")
+        subprocess.run(made, check=True, capture_output=True)
+        carillon("add-certificate", client_id, file)
+        try:
+            yield client_id, file
+        finally:
+            carillon("delete", client_id)
+
+
+def eventually(ask, seconds=10):
+    """What `ask` returns, as soon as it does not raise."""
+    last = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except Exception:
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.1)
 
 
 class Phone:

@@ -9,7 +9,9 @@ import subprocess
 
 import pytest
 
-from support import ENV, GROUP, unique
+from azure.identity import CertificateCredential
+
+from support import ENV, GROUP, certified, eventually, unique
 
 AZ = os.environ.get("COMPAT_AZ")
 pytestmark = pytest.mark.skipif(not AZ, reason="az is not installed")
@@ -98,6 +100,22 @@ def test_a_cloud_by_its_metadata_alone(tmp_path):
     secret = ("-p", ENV["client_secret"], "--tenant", ENV["tenant_id"])
     assert az("login", "--service-principal", "-u", ENV["client_id"], *secret)
     assert GROUP in [group["name"] for group in az("group", "list")]
+
+
+def test_a_certificate_signs_in(tmp_path):
+    url = f"{ENV['http_url']}/metadata/endpoints?api-version=2019-05-01"
+    az = Az(tmp_path, ARM_CLOUD_METADATA_URL=url)
+    with certified() as (client_id, file):
+
+        def is_known():
+            # A new one each time: what was refused is remembered, and az remembers it longer.
+            credential = CertificateCredential("adfs", client_id, file, authority=ENV["base_url"])
+            credential.get_token("https://management.azure.com/.default")
+
+        eventually(is_known)
+        proof = ("--certificate", file, "--tenant", ENV["tenant_id"])
+        assert az("login", "--service-principal", "-u", client_id, *proof)
+        assert GROUP in [group["name"] for group in az("group", "list")]
 
 
 def test_a_wrong_secret_is_refused_with_its_code(tmp_path):

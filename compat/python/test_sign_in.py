@@ -4,10 +4,10 @@ import os
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientSecretCredential, DefaultAzureCredential
+from azure.identity import CertificateCredential, ClientSecretCredential, DefaultAzureCredential
 from azure.mgmt.communication import CommunicationServiceManagementClient
 
-from support import ENV, GROUP
+from support import ENV, GROUP, certified, eventually
 
 AUTHORITY = ENV["base_url"]
 
@@ -38,6 +38,24 @@ def test_a_secret_with_the_tenants_id_and_instance_discovery_off():
 def test_default_azure_credential_from_the_environment():
     assert os.environ["AZURE_TENANT_ID"] == "adfs"
     works(DefaultAzureCredential())
+
+
+def test_a_certificate_in_both_shapes_of_the_authority():
+    with certified() as (client_id, file):
+
+        def sign_in(tenant, **options):
+            works(CertificateCredential(tenant, client_id, file, authority=AUTHORITY, **options))
+
+        # The running server takes up what `carillon app` did beside it.
+        eventually(lambda: sign_in("adfs"))
+        sign_in(ENV["tenant_id"], disable_instance_discovery=True)
+
+
+def test_a_certificate_that_the_app_does_not_have_says_so():
+    with certified() as (_, file):
+        credential = CertificateCredential("adfs", ENV["client_id"], file, authority=AUTHORITY)
+        with pytest.raises(ClientAuthenticationError, match="AADSTS700027"):
+            credential.get_token("https://management.azure.com/.default")
 
 
 def test_a_wrong_secret_says_so():
