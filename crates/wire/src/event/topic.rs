@@ -53,23 +53,6 @@ impl TopicBody {
     }
 }
 
-impl InputSchema {
-    /// As ARM writes it in `inputSchema`.
-    pub fn arm_name(self) -> &'static str {
-        match self {
-            Self::EventGrid => "EventGridSchema",
-            Self::CloudEvent => "CloudEventSchemaV1_0",
-            Self::Custom => "CustomEventSchema",
-        }
-    }
-
-    /// The reverse of [`InputSchema::arm_name`], in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut all = [Self::EventGrid, Self::CloudEvent, Self::Custom].into_iter();
-        all.find(|schema| schema.arm_name().eq_ignore_ascii_case(text))
-    }
-}
-
 /// Whether `name` may name a topic: 3 to 50 letters, digits and hyphens.
 pub fn is_name(name: &str) -> bool {
     (3..=50).contains(&name.len())
