@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wire::arm::ResourceId;
-use wire::event::InputSchema;
-use wire::event::subscription::{self as spec, DeadLetter, DeliverySchema, Destination};
+use wire::event::subscription::{self as spec, DeadLetter, Destination};
+use wire::event::{DeliverySchema, InputSchema};
 
 use crate::delivery::RetryPolicy;
 use crate::filter::{Filter, View};

@@ -37,6 +37,14 @@ impl DeliverySchema {
         }
     }
 
+    /// What is delivered of a topic that takes `input` where nothing is said.
+    pub fn default_of(input: InputSchema) -> Self {
+        match input {
+            InputSchema::CloudEvent => Self::CloudEvent,
+            InputSchema::EventGrid | InputSchema::Custom => Self::EventGrid,
+        }
+    }
+
     /// Whether a topic that takes `input` can deliver this: "CloudEvents to Event Grid is not supported", and a custom
     /// schema comes only out of a topic that takes one.
     pub fn is_possible(self, input: InputSchema) -> bool {

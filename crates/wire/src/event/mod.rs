@@ -6,6 +6,7 @@ pub mod custom;
 mod delivered;
 pub mod eventgrid;
 pub mod filter;
+pub mod handshake;
 mod object;
 mod publish;
 pub mod subscription;

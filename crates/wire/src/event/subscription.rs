@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::InputSchema;
+use super::DeliverySchema;
 use super::filter::Filter;
 use crate::arm::ResourceId;
 use crate::arm::field::{FieldError, Fields};
@@ -106,17 +106,6 @@ pub struct DeadLetter {
     pub container: String,
     /// The managed identity to write with: kept and shown.
     pub identity: Option<Value>,
-}
-
-/// The schema of deliveries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliverySchema {
-    /// `EventGridSchema`.
-    EventGrid,
-    /// `CloudEventSchemaV1_0`.
-    CloudEvent,
-    /// `CustomInputSchema`: as it was published.
-    Custom,
 }
 
 /// Who is to read a document.
@@ -418,40 +407,6 @@ impl DeadLetter {
                 "deadLetterWithResourceIdentity",
                 json!({ "identity": identity, "deadLetterDestination": destination }),
             ),
-        }
-    }
-}
-
-impl DeliverySchema {
-    /// As ARM writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::EventGrid => "EventGridSchema",
-            Self::CloudEvent => "CloudEventSchemaV1_0",
-            Self::Custom => "CustomInputSchema",
-        }
-    }
-
-    /// The reverse of [`DeliverySchema::as_str`], in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut all = [Self::EventGrid, Self::CloudEvent, Self::Custom].into_iter();
-        all.find(|schema| schema.as_str().eq_ignore_ascii_case(text))
-    }
-
-    /// The schema of deliveries where nothing is said.
-    pub fn default_of(input: InputSchema) -> Self {
-        match input {
-            InputSchema::CloudEvent => Self::CloudEvent,
-            InputSchema::EventGrid | InputSchema::Custom => Self::EventGrid,
-        }
-    }
-
-    /// Whether events published in `input` can be delivered so ("Event schema compatibility").
-    pub fn takes(self, input: InputSchema) -> bool {
-        match self {
-            Self::EventGrid => input != InputSchema::CloudEvent,
-            Self::CloudEvent => true,
-            Self::Custom => input == InputSchema::Custom,
         }
     }
 }
@@ -764,23 +719,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_go_together_as_documented() {
-        use DeliverySchema as To;
-        use InputSchema as From;
-        let pairs = [
-            (From::EventGrid, To::EventGrid, true),
-            (From::EventGrid, To::CloudEvent, true),
-            (From::EventGrid, To::Custom, false),
-            (From::CloudEvent, To::EventGrid, false),
-            (From::CloudEvent, To::CloudEvent, true),
-            (From::CloudEvent, To::Custom, false),
-            (From::Custom, To::EventGrid, true),
-            (From::Custom, To::CloudEvent, true),
-            (From::Custom, To::Custom, true),
-        ];
-        for (from, to, works) in pairs {
-            assert_eq!(to.takes(from), works, "{from:?} {to:?}");
-        }
+    fn a_name_has_letters_digits_and_hyphens() {
         assert!(is_name("sub-1") && !is_name("su") && !is_name("sub_1"));
     }
 
