@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs a command with a throw-away PostgreSQL: scripts/with-postgres.sh COMMAND [ARGUMENT]…
 #
-# The command finds the server's address, without a database name, in TEST_POSTGRES; set it yourself to use
-# a server of your own. Where PostgreSQL cannot be had, the command runs without the variable, and that is noted.
+# The command finds the server's address, without a database name, in TEST_POSTGRES, and psql in its PATH; set the
+# variable yourself to use a server of your own. Where PostgreSQL cannot be had, the command runs without the variable, and that is noted.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/say.sh"
@@ -47,6 +47,7 @@ start() {
   server=$!
   for _ in $(seq 100); do
     if "$bin/pg_isready" -q -h "$dir" -U postgres; then
+      export PATH="$PATH:$bin"
       export TEST_POSTGRES="postgres://postgres@${dir//\//%2F}"
       say "PostgreSQL $("$bin/postgres" --version | grep -o '[0-9.]*' | head -n 1) is ready"
       return

@@ -18,6 +18,8 @@ pub mod kind {
     pub enum Call {}
     /// An event that happened here.
     pub enum Event {}
+    /// A process among those that share a database.
+    pub enum Node {}
     /// A notification accepted for sending.
     pub enum Notification {}
     /// A device registration of a user (the registrar's `registrationId`).
@@ -28,6 +30,8 @@ pub mod kind {
 pub type CallId = Id<kind::Call>;
 /// Id of an event.
 pub type EventId = Id<kind::Event>;
+/// Id of a node: the same for every run on one data directory.
+pub type NodeId = Id<kind::Node>;
 /// Id of an accepted notification.
 pub type NotificationId = Id<kind::Notification>;
 /// Id of a device registration, chosen by the client.

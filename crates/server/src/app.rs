@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::id::NodeId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use service::checkup::Checkup;
@@ -186,6 +187,7 @@ async fn start_app(
     let random = Random::System;
     let store = open_store(config, dir, &random).await?;
     let settings = Settings {
+        node: node(dir, &random)?,
         base_url: names.base_url.clone(),
         hosts: names.hosts.clone(),
         tenant_id: tenant(config, &store, &random).await?,
@@ -352,6 +354,12 @@ const MASTER_KEY: &str = "master.key";
 
 fn sqlite_url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
+}
+
+/// The id of this node among those that share the database: the data directory's, which one process has at a time.
+fn node(dir: &DataDir, random: &Random) -> Result<NodeId> {
+    let id = dir.secret("node.id", || random.uuid().to_string())?;
+    Ok(NodeId::new(id.trim()))
 }
 
 /// The tenant id: what the configuration says, else one made at the first start. Two servers on one machine need

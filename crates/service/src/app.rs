@@ -76,7 +76,7 @@ impl App {
             &stopping,
         );
         let webhooks = Webhooks::new(settings.webhooks.clone(), clock.clone(), &tasks, &stopping);
-        let sends = hubs::Sends::new(&store, settings.sends.clone());
+        let sends = hubs::Sends::new(&store, settings.node.clone(), settings.sends.clone());
         let control = Control::open(&store, &random).await?;
         let token_secret = TokenSecret::open(&store, &random).await?;
         let inner = Inner {
@@ -101,7 +101,8 @@ impl App {
         app.refresh_hubs().await?;
         app.refresh_events().await?;
         app.tasks.spawn(app.clone().follow_hubs());
-        app.recover_notifications().await?;
+        app.join_nodes().await?;
+        app.tasks.spawn(app.clone().keep_lease());
         app.tasks.spawn(app.clone().sweep_notifications());
         app.tasks.spawn(app.clone().sweep_devices());
         app.recover_deadlines().await?;
@@ -119,6 +120,7 @@ impl App {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.leave_nodes().await;
         self.store.close().await;
     }
 }

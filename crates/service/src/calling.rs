@@ -79,7 +79,8 @@ impl App {
         let call = read.call;
         tx.insert_events(&self.events_of(&call, &changes, now))
             .await?;
-        tx.insert_notifications(&stops.notifications).await?;
+        tx.insert_notifications(&self.settings.node, &stops.notifications)
+            .await?;
         tx.insert_rings(&call.id, &stops.rings).await?;
         tx.commit().await?;
         self.after_change(&call, stops.notifications);

@@ -12,6 +12,7 @@ pub mod events;
 pub mod http;
 pub mod hubs;
 pub mod identity;
+mod node;
 pub mod push;
 mod random;
 pub mod registrar;

@@ -1,5 +1,7 @@
 //! What the configuration decided and the use cases need to know.
 
+use domain::id::NodeId;
+
 use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
 use crate::webhook::WebhooksConfig;
@@ -7,6 +9,8 @@ use crate::webhook::WebhooksConfig;
 /// Names and addresses of this server.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// This process among those that share the database: the same for every run on one data directory.
+    pub node: NodeId,
     /// Public https base URL without a trailing slash, e.g. `https://localhost:8443`.
     pub base_url: String,
     /// Every host name (no port, lower-case) by which this server is known. A connection string whose endpoint names

@@ -14,6 +14,7 @@ mod events;
 mod identities;
 mod links;
 mod meta;
+mod nodes;
 pub mod notifications;
 mod resources;
 mod schema;

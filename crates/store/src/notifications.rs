@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use domain::id::{CallId, NotificationId};
+use domain::id::{CallId, NodeId, NotificationId};
 use domain::notification::{Delivery, Notification, REPEAT_WINDOW, Target};
 use domain::push::Attempted;
 use domain::time::Timestamp;
@@ -55,18 +55,23 @@ pub struct Settlement {
     pub attempted: Attempted,
 }
 
+/// Notifications, and which of their targets.
+pub type Pending = Vec<(NotificationId, Vec<u32>)>;
+
 const NOTIFICATION_COLUMNS: usize = 13;
 const DELIVERY_COLUMNS: usize = 5;
 const SETTLEMENT_COLUMNS: usize = 10;
 
 fn insert_notifications(rows: usize) -> String {
     let values = values(rows, NOTIFICATION_COLUMNS);
+    let node = rows * NOTIFICATION_COLUMNS + 1;
     format!(
         "with v (id, previous, since, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
          deadline) as (values {values}) \
          insert into notifications (id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
-         deadline) \
-         select id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, deadline from v \
+         deadline, node) \
+         select id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, deadline, ${node} \
+         from v \
          where not exists (select 1 from notifications p where p.id = v.previous and p.created_at > v.since) \
          on conflict (id) do nothing returning id"
     )
@@ -104,27 +109,33 @@ const DELIVERIES_OF_CALL: &str = "select d.notification_id, d.ordinal, n.platfor
     d.registration_id, n.call_id, n.created_at, d.outcome, d.detail, d.status, d.reason, d.provider_id, d.attempts, \
     d.written_at, d.ended_at from notifications n join deliveries d on d.notification_id = n.id \
     where n.call_id = $1 order by n.created_at, d.notification_id, d.ordinal";
-const PENDING: &str = "select notification_id, ordinal from deliveries where outcome is null \
-    order by notification_id, ordinal";
+pub(crate) const PENDING: &str = "select d.notification_id, d.ordinal from deliveries d \
+    join notifications n on n.id = d.notification_id where d.outcome is null and n.node = $1 \
+    order by d.notification_id, d.ordinal";
 const SWEEP_DELIVERIES: &str = "delete from deliveries where notification_id in \
     (select id from notifications where id < $1 order by id limit $2)";
 const SWEEP_NOTIFICATIONS: &str = "delete from notifications where id in \
     (select id from notifications where id < $1 order by id limit $2)";
 
 impl Tx {
-    /// Records notifications with their targets, all pending.
-    pub async fn insert_notifications(&mut self, notifications: &[Notification]) -> Result<()> {
+    /// Records notifications with their targets, all pending, for `node` to send.
+    pub async fn insert_notifications(
+        &mut self,
+        node: &NodeId,
+        notifications: &[Notification],
+    ) -> Result<()> {
         let rows: Vec<NewRow<'_>> = notifications
             .iter()
             .map(|notification| NewRow::of(notification, None))
             .collect::<Result<_>>()?;
-        self.insert_rows(&rows).await?;
+        self.insert_rows(node, &rows).await?;
         Ok(())
     }
 
-    /// Records those that repeat nothing, and says of each what became of it.
+    /// Records those that repeat nothing, for `node` to send, and says of each what became of it.
     pub async fn accept_notifications(
         &mut self,
+        node: &NodeId,
         acceptances: &[impl Borrow<Acceptance>],
     ) -> Result<Vec<Accepted>> {
         let rows: Vec<NewRow<'_>> = acceptances
@@ -132,7 +143,7 @@ impl Tx {
             .map(Borrow::borrow)
             .map(|one| NewRow::of(&one.notification, one.previous.as_ref()))
             .collect::<Result<_>>()?;
-        let mut new = self.insert_rows(&rows).await?;
+        let mut new = self.insert_rows(node, &rows).await?;
         let mut accepted = Vec::with_capacity(rows.len());
         for row in &rows {
             // Of two with one id in the same batch the first is the new one.
@@ -190,7 +201,7 @@ impl Tx {
     }
 
     /// Inserts rows and the deliveries of those that were new; answers the new ids.
-    async fn insert_rows(&mut self, rows: &[NewRow<'_>]) -> Result<HashSet<String>> {
+    async fn insert_rows(&mut self, node: &NodeId, rows: &[NewRow<'_>]) -> Result<HashSet<String>> {
         let mut new = HashSet::with_capacity(rows.len());
         for chunk in chunks(rows) {
             let sql = insert_notifications(chunk.len());
@@ -214,7 +225,7 @@ impl Tx {
                         .bind(notification.created_at.micros())
                         .bind(notification.deadline.micros());
                 }
-                query
+                query.bind(node.as_str())
             })?;
             new.extend(ids);
         }
@@ -269,14 +280,19 @@ impl Tx {
 }
 
 impl Store {
-    /// Starts the batcher that accepts notifications.
-    pub fn accepting(&self, tasks: &TaskTracker, limits: Limits) -> Batcher<Acceptance, Accepted> {
+    /// Starts the batcher that accepts notifications for `node` to send.
+    pub fn accepting(
+        &self,
+        node: NodeId,
+        tasks: &TaskTracker,
+        limits: Limits,
+    ) -> Batcher<Acceptance, Accepted> {
         let store = self.clone();
         Batcher::start(tasks, limits, move |items: Vec<Arc<Acceptance>>| {
-            let store = store.clone();
+            let (store, node) = (store.clone(), node.clone());
             async move {
                 let mut tx = store.begin().await?;
-                let accepted = tx.accept_notifications(&items).await?;
+                let accepted = tx.accept_notifications(&node, &items).await?;
                 tx.commit().await?;
                 Ok(accepted)
             }
@@ -347,19 +363,27 @@ impl Store {
         .collect()
     }
 
-    /// Every delivery that has not been settled: a notification, and which of its targets.
-    pub async fn pending_deliveries(&self) -> Result<Vec<(NotificationId, Vec<u32>)>> {
-        let rows = read!(self, fetch_all, sqlx::query_as::<_, (String, i64)>(PENDING))?;
-        let mut pending: Vec<(NotificationId, Vec<u32>)> = Vec::new();
-        for (id, ordinal) in rows {
-            let ordinal = number("deliveries", &id, "ordinal", ordinal)?;
-            match pending.last_mut() {
-                Some((last, ordinals)) if last.as_str() == id => ordinals.push(ordinal),
-                _ => pending.push((NotificationId::new(id), vec![ordinal])),
-            }
-        }
-        Ok(pending)
+    /// Every delivery that `node` has to send and has not settled.
+    pub async fn pending_deliveries(&self, node: &NodeId) -> Result<Pending> {
+        pending_of(read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, (String, i64)>(PENDING).bind(node.as_str())
+        )?)
     }
+}
+
+/// Groups what [`PENDING`] reads.
+pub(crate) fn pending_of(rows: Vec<(String, i64)>) -> Result<Pending> {
+    let mut pending = Pending::new();
+    for (id, ordinal) in rows {
+        let ordinal = number("deliveries", &id, "ordinal", ordinal)?;
+        match pending.last_mut() {
+            Some((last, ordinals)) if last.as_str() == id => ordinals.push(ordinal),
+            _ => pending.push((NotificationId::new(id), vec![ordinal])),
+        }
+    }
+    Ok(pending)
 }
 
 #[cfg(test)]
@@ -382,6 +406,7 @@ mod tests {
             DELIVERIES.to_owned(),
             DELIVERIES_OF_CALL.to_owned(),
             PENDING.to_owned(),
+            crate::nodes::TAKE.to_owned(),
             SWEEP_DELIVERIES.to_owned(),
             SWEEP_NOTIFICATIONS.to_owned(),
         ];

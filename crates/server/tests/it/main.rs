@@ -23,6 +23,7 @@ mod hub_messages;
 mod hub_remote;
 mod hub_sends;
 mod identity;
+mod nodes;
 mod phones;
 mod process;
 mod registrar;

@@ -1,6 +1,7 @@
 //! The vocabulary of the journeys: a server in process, and requests to it.
 
 use axum::body::Body;
+use domain::id::NodeId;
 use domain::time::Timestamp;
 use http_body_util::BodyExt;
 use rustls_pki_types::CertificateDer;
@@ -66,21 +67,38 @@ impl TestApp {
 
     /// Starts on what is in `dir`.
     pub async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
-        let app = app_in(&dir, clock, roots).await;
+        Self::of(node_on(&url_in(&dir), "first", clock, roots).await, dir)
+    }
+
+    fn of(app: App, dir: TempDir) -> Self {
         let service = carillon::http::Service::new(app.clone(), carillon::http::table());
         Self { app, service, dir }
+    }
+
+    /// Starts the node `name` on the database at `url`.
+    pub async fn start_node(
+        url: &str,
+        name: &str,
+        clock: Clock,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Self {
+        Self::of(
+            node_on(url, name, clock, roots).await,
+            tempfile::tempdir().unwrap(),
+        )
     }
 
     /// Another node on the same database, with the same clock.
     pub async fn second_node(&self) -> App {
         let roots = self.app.settings.push.roots.clone();
-        app_in(&self.dir, self.app.clock.clone(), roots).await
+        node_on(&url_in(&self.dir), "second", self.app.clock.clone(), roots).await
     }
 
     /// The app registrations, from beside the server.
     pub async fn registrations(&self) -> service::control::Registrations {
-        let url = format!("sqlite:{}", self.dir.path().join("carillon.db").display());
-        let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        let store = Store::open(&url_in(&self.dir), Seal::new(&[1; 32]))
+            .await
+            .unwrap();
         service::control::Registrations::new(store, self.app.clock.clone(), Random::System)
     }
 
@@ -191,15 +209,19 @@ fn webhooks(roots: Vec<CertificateDer<'static>>) -> service::webhook::WebhooksCo
     }
 }
 
-async fn app_in(dir: &TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> App {
-    let url = format!("sqlite:{}", dir.path().join("carillon.db").display());
-    let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+fn url_in(dir: &TempDir) -> String {
+    format!("sqlite:{}", dir.path().join("carillon.db").display())
+}
+
+async fn node_on(url: &str, name: &str, clock: Clock, roots: Vec<CertificateDer<'static>>) -> App {
+    let store = Store::open(url, Seal::new(&[1; 32])).await.unwrap();
     // Making an RSA key takes a debug build a while; the tests share one.
     store
         .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
         .await
         .unwrap();
     let settings = Settings {
+        node: NodeId::new(name),
         base_url: "https://localhost:8443".into(),
         hosts: vec!["localhost".into(), "127.0.0.1".into()],
         tenant_id: "11111111-1111-1111-1111-111111111111".into(),

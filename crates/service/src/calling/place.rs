@@ -30,7 +30,8 @@ impl App {
         let mut tx = self.store.begin().await?;
         tx.insert_call(&call).await?;
         tx.insert_events(&events).await?;
-        tx.insert_notifications(&told.notifications).await?;
+        tx.insert_notifications(&self.settings.node, &told.notifications)
+            .await?;
         tx.insert_rings(&call.id, &told.rings).await?;
         tx.commit().await?;
         self.deliver(told.notifications);

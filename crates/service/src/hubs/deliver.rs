@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::hub::{Hub, HubKey};
-use domain::id::{CallId, NotificationId};
+use domain::id::{CallId, NodeId, NotificationId};
 use domain::notification::{Notification, NotificationHub};
 use domain::push::{Attempted, Credential, Outcome, Platform, Push};
 use domain::time::Timestamp;
 use store::Store;
 use store::batch::{Batcher, Limits};
-use store::notifications::{Acceptance, Accepted, Settlement};
+use store::notifications::{Acceptance, Accepted, Pending, Settlement};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -63,11 +63,11 @@ const BATCH: Limits = Limits {
 };
 
 impl Sends {
-    pub(crate) fn new(store: &Store, config: SendsConfig) -> Self {
+    pub(crate) fn new(store: &Store, node: NodeId, config: SendsConfig) -> Self {
         // A tracker of their own: batchers end with the app, later than the tasks that a stop waits for.
         let tasks = TaskTracker::new();
         Self {
-            accepting: store.accepting(&tasks, BATCH),
+            accepting: store.accepting(node, &tasks, BATCH),
             settling: store.settling(&tasks, BATCH),
             config,
             rooms: Mutex::default(),
@@ -210,8 +210,6 @@ impl App {
             .settle(&flight.notification.id, ordinal, &attempted)
             .await;
         count(flight.notification.platform, &attempted);
-        self.tell_registrar(&flight.notification, ordinal, &attempted)
-            .await;
         self.judge(&flight.notification, ordinal, &attempted).await;
         settled.then_some(attempted)
     }
@@ -277,37 +275,14 @@ impl App {
         }
     }
 
-    /// A device whose token a push service refused is judged by its own registration.
-    async fn tell_registrar(
-        &self,
-        notification: &Notification,
-        ordinal: u32,
-        attempted: &Attempted,
-    ) {
-        let target = notification.targets.get(ordinal as usize);
-        let Some((user, registration)) = target.and_then(|target| target.device.as_ref()) else {
-            return;
-        };
-        if !matches!(
-            attempted.outcome,
-            Outcome::DeadToken { .. } | Outcome::SuspectToken
-        ) {
-            return;
-        }
-        if let Err(error) = self.device_failed(user, registration, attempted).await {
-            tracing::error!(%error, %user, %registration, "a refused device token could not be noted");
-        }
-    }
-
-    /// Sends what a crash or a stop left pending. The list is read before anything new can be accepted.
-    pub(crate) async fn recover_notifications(&self) -> Result<()> {
-        let pending = self.store.pending_deliveries().await?;
+    /// Sends what an earlier run of this node, or another that is gone, left pending.
+    pub(crate) fn resume(&self, pending: Pending) {
         if pending.is_empty() {
-            return Ok(());
+            return;
         }
         tracing::info!(
             notifications = pending.len(),
-            "sending what the last run left pending"
+            "sending what was left pending"
         );
         let app = self.clone();
         self.tasks.spawn(async move {
@@ -328,7 +303,6 @@ impl App {
                 }
             }
         });
-        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ mod directory;
 mod events;
 mod identities;
 mod meta;
+mod nodes;
 mod notifications;
 mod resources;
 mod schema;
@@ -33,6 +34,7 @@ async fn story(store: Store, url: &str) {
     resources::chapter(&store).await;
     directory::chapter(&store).await;
     notifications::chapter(&store).await;
+    nodes::chapter(&store).await;
     identities::chapter(&store).await;
     devices::chapter(&store).await;
     calls::chapter(&store).await;

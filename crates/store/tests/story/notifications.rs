@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::id::{CallId, NotificationId, RegistrationId};
+use domain::id::{CallId, NodeId, NotificationId, RegistrationId};
 use domain::identity::UserId;
 use domain::notification::{DeliveryState, Notification, NotificationHub, REPEAT_WINDOW, Target};
 use domain::push::{Attempted, Lane, Outcome, Platform};
@@ -14,6 +14,10 @@ use store::notifications::{Acceptance, Accepted, Settlement};
 use tokio_util::task::TaskTracker;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
+
+fn node() -> NodeId {
+    NodeId::new("node")
+}
 
 fn notification(at: Timestamp, digest: u8, handles: &[&str]) -> Notification {
     Notification {
@@ -64,7 +68,10 @@ async fn accept(store: &Store, notification: Notification, previous: Option<u8>)
         previous: previous.map(|digest| NotificationId::accepted(before, [digest; 16])),
     };
     let mut tx = store.begin().await.unwrap();
-    let accepted = tx.accept_notifications(&[acceptance]).await.unwrap();
+    let accepted = tx
+        .accept_notifications(&node(), &[acceptance])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     accepted.into_iter().next().unwrap()
 }
@@ -88,7 +95,7 @@ async fn clear(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     tx.sweep_notifications(Timestamp::MAX, 1000).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(store.pending_deliveries().await.unwrap(), []);
+    assert_eq!(store.pending_deliveries(&node()).await.unwrap(), []);
 }
 
 async fn what_is_accepted_is_read_as_it_was(store: &Store) {
@@ -97,7 +104,7 @@ async fn what_is_accepted_is_read_as_it_was(store: &Store) {
     one.call = Some(CallId::new("call"));
     one.hub = NotificationHub::Linked("/subscriptions/s/comm".into());
     let mut tx = store.begin().await.unwrap();
-    tx.insert_notifications(std::slice::from_ref(&one))
+    tx.insert_notifications(&node(), std::slice::from_ref(&one))
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -131,7 +138,7 @@ async fn a_repeat_within_five_minutes_is_answered_with_the_first(store: &Store) 
     assert_eq!(accept(store, next, Some(7)).await, Accepted::Repeat(id));
     let later = notification(NOW + REPEAT_WINDOW, 7, &["t"]);
     assert_eq!(accept(store, later, Some(7)).await, Accepted::New);
-    assert_eq!(store.pending_deliveries().await.unwrap().len(), 2);
+    assert_eq!(store.pending_deliveries(&node()).await.unwrap().len(), 2);
 }
 
 async fn many_are_accepted_and_settled_in_batches(store: &Store) {
@@ -140,7 +147,7 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
         queue: 1000,
         batch: 500,
     };
-    let accepting = store.accepting(&tasks, limits);
+    let accepting = store.accepting(node(), &tasks, limits);
     let settling = store.settling(&tasks, limits);
     // 300 requests, of which every third is a repeat of the one before it.
     let digests: Vec<u8> = (0..=255).flat_map(|n| [n, n]).take(300).collect();
@@ -156,7 +163,7 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
         .filter(|one| *one.as_ref().unwrap() == Accepted::New)
         .count();
     assert_eq!(new, 150);
-    let pending = store.pending_deliveries().await.unwrap();
+    let pending = store.pending_deliveries(&node()).await.unwrap();
     assert_eq!(pending.len(), 150);
     assert!(pending.iter().all(|(_, ordinals)| *ordinals == [0, 1]));
 
@@ -169,7 +176,7 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
     }))
     .await;
     assert!(settled.iter().all(Result::is_ok));
-    let pending = store.pending_deliveries().await.unwrap();
+    let pending = store.pending_deliveries(&node()).await.unwrap();
     assert_eq!(pending.len(), 150);
     assert!(pending.iter().all(|(_, ordinals)| *ordinals == [0]));
 }
@@ -187,7 +194,7 @@ async fn what_was_not_settled_is_pending(store: &Store) {
     tx.settle_deliveries(&[lost]).await.unwrap();
     drop(tx);
     assert_eq!(
-        store.pending_deliveries().await.unwrap(),
+        store.pending_deliveries(&node()).await.unwrap(),
         vec![(one.id.clone(), vec![0, 2])]
     );
 }
@@ -242,5 +249,5 @@ async fn the_sweep_takes_the_oldest_in_bounded_steps(store: &Store) {
         tx.commit().await.unwrap();
     }
     assert_eq!(swept, [2, 1, 0]);
-    assert_eq!(store.pending_deliveries().await.unwrap().len(), 2);
+    assert_eq!(store.pending_deliveries(&node()).await.unwrap().len(), 2);
 }

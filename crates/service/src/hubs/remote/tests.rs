@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::pin::pin;
 
 use bytes::Bytes;
-use domain::id::{CallId, NotificationId};
+use domain::id::{CallId, NodeId, NotificationId};
 use domain::notification::{Delivery, DeliveryState, NotificationHub, Target};
 use domain::push::Lane;
 use domain::resource::Actor;
@@ -112,7 +112,8 @@ impl Remotely {
             }],
         };
         let mut tx = self.app.store.begin().await.unwrap();
-        tx.insert_notifications(std::slice::from_ref(&notification))
+        let node = &self.app.settings.node;
+        tx.insert_notifications(node, std::slice::from_ref(&notification))
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -167,6 +168,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
     let url = format!("sqlite:{}", dir.join("remote.db").display());
     let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
     let settings = Settings {
+        node: NodeId::new("node"),
         base_url: "https://localhost:8443".into(),
         hosts: vec!["localhost".into()],
         tenant_id: "11111111-1111-1111-1111-111111111111".into(),
