@@ -7,6 +7,7 @@ use crate::{Result, Store, Tx};
 
 const GET: &str = "select value from meta where name = $1";
 const PUT: &str = "insert into meta (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value";
+const TAKE: &str = "delete from meta where name = $1 and value = $2";
 const ADD: &str = "insert into meta (name, value) values ($1, $2) on conflict (name) do nothing";
 
 impl Store {
@@ -51,5 +52,10 @@ impl Tx {
     pub async fn set_meta(&mut self, name: &str, value: &str) -> Result<()> {
         tx!(self, execute, sqlx::query(PUT).bind(name).bind(value))?;
         Ok(())
+    }
+
+    /// Removes `name` if it has this value; whether it had. Of two at once, one is told so.
+    pub async fn take_meta(&mut self, name: &str, value: &str) -> Result<bool> {
+        Ok(tx!(self, execute, sqlx::query(TAKE).bind(name).bind(value))? == 1)
     }
 }

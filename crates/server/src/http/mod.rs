@@ -18,12 +18,14 @@ pub mod plain;
 mod registrar;
 mod request;
 mod route;
+mod set_up;
 mod trace;
 mod watch;
 
 pub use dispatch::Service;
 pub use error::Surface;
 pub use plain::Plain;
+pub use set_up::PATH as SET_UP_PATH;
 
 use access::Access;
 use route::{Route, Table, delete, get, head, patch, post, put};
@@ -47,6 +49,7 @@ pub fn table() -> Table {
     routes.extend(identity::routes());
     routes.extend(registrar::routes());
     routes.extend(calling::routes());
+    routes.extend(set_up::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(arm::notification_hubs::routes());

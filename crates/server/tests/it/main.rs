@@ -27,5 +27,6 @@ mod nodes;
 mod phones;
 mod process;
 mod registrar;
+mod set_up;
 mod sign_in;
 mod support;

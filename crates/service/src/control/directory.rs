@@ -43,9 +43,17 @@ impl Registrations {
 
     /// Registers an app, with a secret.
     pub async fn create(&self, name: &str) -> Result<NewApp> {
+        let mut tx = self.store.begin().await?;
+        let made = self.insert(&mut tx, name).await?;
+        self.commit(tx).await?;
+        Ok(made)
+    }
+
+    /// Registers an app in a transaction of the caller's.
+    pub(super) async fn insert(&self, tx: &mut store::Tx, name: &str) -> Result<NewApp> {
         let client_id = self.random.uuid().to_string();
         let secret = self.new_secret();
-        self.register(&client_id, name, &secret).await?;
+        self.register(tx, &client_id, name, &secret).await?;
         Ok(NewApp { client_id, secret })
     }
 
@@ -105,7 +113,13 @@ impl Registrations {
         Ok(thumbprint)
     }
 
-    async fn register(&self, client_id: &str, name: &str, secret: &SecretString) -> Result<()> {
+    async fn register(
+        &self,
+        tx: &mut store::Tx,
+        client_id: &str,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<()> {
         let now = self.clock.now();
         let app = AppRegistration {
             client_id: client_id.to_ascii_lowercase(),
@@ -115,7 +129,6 @@ impl Registrations {
             tokens_from: now,
             credentials: Vec::new(),
         };
-        let mut tx = self.store.begin().await?;
         if !tx.insert_app(&app).await? {
             return Err(Error::new(
                 Kind::Conflict,
@@ -124,9 +137,9 @@ impl Registrations {
             ));
         }
         let credential = self.secret_credential(secret);
-        tx.insert_app_credential(&app.client_id, &credential)
-            .await?;
-        self.commit(tx).await
+        Ok(tx
+            .insert_app_credential(&app.client_id, &credential)
+            .await?)
     }
 
     async fn add_credential(&self, client_id: &str, credential: &AppCredential) -> Result<()> {
@@ -172,7 +185,7 @@ impl Registrations {
 
 impl App {
     /// The app registrations, to change: [`App::refresh_control`] takes a change up.
-    fn registrations(&self) -> Registrations {
+    pub(super) fn registrations(&self) -> Registrations {
         Registrations::new(self.store.clone(), self.clock.clone(), self.random.clone())
     }
 
@@ -188,9 +201,11 @@ impl App {
         if self.control.snapshot().apps.contains_key(client_id) {
             return Ok(());
         }
-        let register = self.registrations();
-        register.register(client_id, "carillon dev", secret).await?;
-        self.refresh_control().await
+        let mut tx = self.store.begin().await?;
+        self.registrations()
+            .register(&mut tx, client_id, "carillon dev", secret)
+            .await?;
+        self.commit_control(tx).await
     }
 
     /// Every app registration, oldest first.

@@ -14,6 +14,7 @@ mod password;
 mod proof;
 mod resources;
 mod seed;
+mod set_up;
 mod signin;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ pub use operation::Operation;
 pub(crate) use resources::not_found;
 pub use resources::{Draft, Page, Precondition, PutOutcome};
 pub use seed::Seeded;
+pub use set_up::SetUp;
 pub use signin::{Audience, Grant, GrantRequest, Tokens, UserTokens};
 
 /// How often a node looks whether another one, or `carillon app` beside it, changed something: one row is read.

@@ -5,6 +5,7 @@ use store::Store;
 
 pub async fn chapter(store: &Store) {
     values_are_kept_once_committed(store).await;
+    a_value_is_taken_once(store).await;
     a_secret_is_made_once_and_sealed(store).await;
 }
 
@@ -22,6 +23,16 @@ async fn values_are_kept_once_committed(store: &Store) {
         tx.commit().await.unwrap();
         assert_eq!(store.meta("tenant").await.unwrap().as_deref(), Some(value));
     }
+}
+
+async fn a_value_is_taken_once(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    tx.set_meta("ticket", "one").await.unwrap();
+    assert!(!tx.take_meta("ticket", "two").await.unwrap());
+    assert!(tx.take_meta("ticket", "one").await.unwrap());
+    assert!(!tx.take_meta("ticket", "one").await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(store.meta("ticket").await.unwrap(), None);
 }
 
 async fn a_secret_is_made_once_and_sealed(store: &Store) {
