@@ -1,8 +1,9 @@
 //! The composition root: from a configuration to a running server, and back.
 
+pub mod configured;
 pub mod device_lab;
 mod lab_server;
-mod webhooks;
+pub mod webhooks;
 mod well_known;
 
 use std::net::SocketAddr;
@@ -10,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::id::NodeId;
+use domain::time::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
-use service::checkup::Checkup;
-use service::control::{NewApp, Registrations};
+use service::checkup::{Checkup, TENANT};
+use service::control::Registrations;
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
@@ -89,7 +91,8 @@ impl Server {
         let app = start_app(config, mode, &dir, &names, authority.as_deref()).await?;
         app.tasks
             .spawn(source.renew(current, clock, app.stopping.clone()));
-        let environment = environment(&app, mode, &names, &dir, lab.as_ref()).await?;
+        let ca_file = authority.is_some().then(|| dir.file("ca.pem"));
+        let environment = environment(&app, mode, &names, ca_file, lab.as_ref()).await?;
         let service = http::Service::new(app.clone(), http::table())
             .body_timeout(config.limits.body_timeout());
         let plain = Plain::from(plain::Inner {
@@ -116,12 +119,18 @@ impl Server {
         Ok(server)
     }
 
-    /// Registers the first administrator, where nobody may sign in yet. Its secret is never shown again.
-    pub async fn first_administrator(&self) -> Result<Option<NewApp>> {
-        if !self.app.list_apps().is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(self.app.create_app("first administrator").await?))
+    /// A link by which the first administrator is made, once; none where somebody may sign in already.
+    pub async fn set_up_link(&self) -> Result<Option<SetUpLink>> {
+        let offered = self.app.offer_set_up().await?;
+        Ok(offered.map(|set_up| SetUpLink {
+            url: format!(
+                "{}{}/{}",
+                self.app.settings.base_url,
+                http::SET_UP_PATH,
+                set_up.token.expose_secret()
+            ),
+            expires_at: set_up.expires_at,
+        }))
     }
 
     /// Stops gracefully: no new requests, those under way end, then the background tasks and the store, then the lab.
@@ -133,6 +142,14 @@ impl Server {
             lab.stop().await;
         }
     }
+}
+
+/// Where the first administrator is made.
+pub struct SetUpLink {
+    /// The address; whoever has it becomes the administrator.
+    pub url: String,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
 }
 
 /// What the server is called.
@@ -216,14 +233,14 @@ async fn environment(
     app: &App,
     mode: Mode,
     names: &Names,
-    dir: &DataDir,
+    ca_file: Option<PathBuf>,
     lab: Option<&DeviceLab>,
 ) -> Result<Environment> {
     let mut environment = Environment {
-        pid: std::process::id(),
+        pid: Some(std::process::id()),
         base_url: Some(names.base_url.clone()),
         http_url: names.http_url.clone(),
-        ca_file: dir.file("ca.pem"),
+        ca_file,
         control: Some(Control::of(app)),
         communication: None,
         hub: None,
@@ -369,7 +386,7 @@ async fn tenant(config: &Config, store: &Store, random: &Random) -> Result<Strin
         return Ok(id.to_string());
     }
     let id = store
-        .secret_or_insert("tenant", || random.uuid().to_string())
+        .secret_or_insert(TENANT, || random.uuid().to_string())
         .await
         .map_err(Failure::failed)?;
     Ok(id.expose_secret().to_owned())

@@ -75,6 +75,20 @@ pub fn in_use(path: &Path) -> bool {
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
+/// Its absolute path, also where there is none yet.
+pub fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
+}
+
+/// The file of an `sqlite:` URL.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    path.split('?').next().map(PathBuf::from)
+}
+
 /// Writes a file that only its owner may read, all of it or nothing.
 pub fn write_secret(path: &Path, text: &str) -> Result<()> {
     let temporary = path.with_extension("new");

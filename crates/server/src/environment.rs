@@ -39,15 +39,17 @@ pub const NAMES: &[&str] = &[
 /// Addresses and credentials of a running server. Every name is a promise to scripts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Environment {
-    /// The process that wrote it.
-    pub pid: u32,
+    /// The process that wrote it; none for a server that does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// The https port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The plain-http port.
     pub http_url: String,
-    /// The certificate that vouches for the https ports, PEM.
-    pub ca_file: PathBuf,
+    /// The certificate that vouches for the https ports, PEM; none where own certificates do without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// What a server has, and a lab alone has not.
     #[serde(flatten)]
     pub control: Option<Control>,
@@ -70,8 +72,9 @@ pub struct Environment {
 pub struct Control {
     /// The first subscription.
     pub subscription_id: String,
-    /// The tenant.
-    pub tenant_id: String,
+    /// The tenant; none before the first start, which makes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
     /// The group that `carillon dev` makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_group: Option<String>,
@@ -92,9 +95,18 @@ pub struct Control {
 impl Control {
     /// What every server has.
     pub fn of(app: &service::App) -> Self {
+        let settings = &app.settings;
+        Self::new(
+            settings.subscriptions[0].id.clone(),
+            Some(settings.tenant_id.clone()),
+        )
+    }
+
+    /// With no credentials and no group.
+    pub fn new(subscription_id: String, tenant_id: Option<String>) -> Self {
         Self {
-            subscription_id: app.settings.subscriptions[0].id.clone(),
-            tenant_id: app.settings.tenant_id.clone(),
+            subscription_id,
+            tenant_id,
             resource_group: None,
             client_id: None,
             client_secret: None,
@@ -204,24 +216,28 @@ impl Environment {
     pub fn variables(&self, data_dir: &Path) -> Vec<(&'static str, String)> {
         let data_dir = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         let path = |path: &Path| path.display().to_string();
-        let bundle = path(&data_dir.join(BUNDLE));
         let mut all = vec![
             ("CARILLON_DATA_DIR", path(&data_dir)),
             ("CARILLON_HTTP_URL", self.http_url.clone()),
-            ("CARILLON_CA_FILE", path(&self.ca_file)),
-            // Python, curl and OpenSSL take one file instead of the system's roots: it must hold both.
-            ("REQUESTS_CA_BUNDLE", bundle.clone()),
-            ("CURL_CA_BUNDLE", bundle.clone()),
-            ("SSL_CERT_FILE", bundle),
-            ("NODE_EXTRA_CA_CERTS", path(&self.ca_file)),
         ];
+        if let Some(ca_file) = &self.ca_file {
+            let bundle = path(&data_dir.join(BUNDLE));
+            all.extend([
+                ("CARILLON_CA_FILE", path(ca_file)),
+                // Python, curl and OpenSSL take one file instead of the system's roots: it must hold both.
+                ("REQUESTS_CA_BUNDLE", bundle.clone()),
+                ("CURL_CA_BUNDLE", bundle.clone()),
+                ("SSL_CERT_FILE", bundle),
+                ("NODE_EXTRA_CA_CERTS", path(ca_file)),
+            ]);
+        }
         let mut add =
             |name, value: Option<&String>| all.extend(value.map(|value| (name, value.clone())));
         add("CARILLON_URL", self.base_url.as_ref());
         add("AZURE_AUTHORITY_HOST", self.base_url.as_ref());
         if let Some(control) = &self.control {
             add("CARILLON_SUBSCRIPTION_ID", Some(&control.subscription_id));
-            add("CARILLON_TENANT_ID", Some(&control.tenant_id));
+            add("CARILLON_TENANT_ID", control.tenant_id.as_ref());
             add("CARILLON_RESOURCE_GROUP", control.resource_group.as_ref());
             add("AZURE_SUBSCRIPTION_ID", Some(&control.subscription_id));
             // With this tenant the SDKs need no `disableInstanceDiscovery`.

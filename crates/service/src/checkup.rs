@@ -1,10 +1,14 @@
 //! A look at the store, from outside a running app and without changing it: for `carillon doctor`.
 
+use secrecy::ExposeSecret;
 use store::Store;
 
 use crate::{Clock, Random, Result};
 
 pub use store::Schema;
+
+/// The name under which the store keeps the tenant that the first start makes.
+pub const TENANT: &str = "tenant";
 
 /// A store that is looked at.
 pub struct Checkup {
@@ -52,6 +56,12 @@ impl Checkup {
             Err(store::Error::Sealed) => Ok(MasterKey::DoesNotFit),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The tenant that the first start made, if there was one.
+    pub async fn tenant(&self) -> Result<Option<String>> {
+        let tenant = self.store.secret(TENANT).await?;
+        Ok(tenant.map(|id| id.expose_secret().to_owned()))
     }
 
     /// How many app registrations and users may sign in.

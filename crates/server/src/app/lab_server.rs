@@ -37,9 +37,9 @@ impl LabServer {
             DeviceLab::start(dir.path(), config.lab.addresses(false), &authority, &clock).await?;
         let http_url = http_url(http.address);
         let environment = Environment {
-            pid: std::process::id(),
+            pid: Some(std::process::id()),
             base_url: None,
-            ca_file: dir.file("ca.pem"),
+            ca_file: Some(dir.file("ca.pem")),
             control: None,
             communication: None,
             hub: None,

@@ -113,9 +113,7 @@ impl Location {
             config: self.config,
             data_dir: self.data_dir,
             database: self.database,
-            listen: None,
-            http: None,
-            log: None,
+            ..ServerOptions::default()
         };
         let config = options.config(Some(Path::new("carillon.toml")))?;
         if !config.data_dir.exists() {

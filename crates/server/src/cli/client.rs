@@ -81,7 +81,8 @@ impl Client {
             );
         };
         // With certificates of the configuration there is no such file, and the machine's roots decide.
-        let ca_pem = fs::read_to_string(&environment.ca_file).ok();
+        let ca_file = environment.ca_file.as_ref();
+        let ca_pem = ca_file.and_then(|file| fs::read_to_string(file).ok());
         Self::new(&base_url, ca_pem, Some(environment))
     }
 

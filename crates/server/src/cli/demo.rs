@@ -261,7 +261,7 @@ fn addresses(environment: &Environment) {
         environment.base_url.as_deref().unwrap_or_default()
     );
     println!("  http   {}", environment.http_url);
-    if let Some(dir) = environment.ca_file.parent() {
+    if let Some(dir) = environment.ca_file.as_ref().and_then(|file| file.parent()) {
         println!(
             "In another shell: eval \"$(carillon env --data-dir {})\"",
             dir.display()

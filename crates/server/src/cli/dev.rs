@@ -41,7 +41,9 @@ impl Dev {
             server.environment.base_url.as_deref().unwrap_or_default()
         );
         println!("  plain http  {}", server.environment.http_url);
-        println!("  CA          {}", server.environment.ca_file.display());
+        if let Some(ca_file) = &server.environment.ca_file {
+            println!("  CA          {}", ca_file.display());
+        }
         println!("In another shell: eval \"$(carillon env)\"");
         lifecycle::stop_wanted().await?;
         server.stop().await;

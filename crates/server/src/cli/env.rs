@@ -1,21 +1,28 @@
-//! `carillon env`: how to reach a running server, in the words of a shell, a `.env` file, or JSON.
+//! `carillon env`: how to reach a server, in the words of a shell, a `.env` file, or JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::options::DataDirOption;
+use super::options::ServerOptions;
+use crate::app::configured;
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::failure::Result;
 
-/// Print how to reach a running server.
+/// Print how to reach a server.
 ///
 /// In a shell: eval "$(carillon env)". It sets what Azure's SDKs and az read (AZURE_AUTHORITY_HOST, AZURE_CLIENT_ID, …,
-/// the CA certificate for Python, Node and OpenSSL), and CARILLON_… for scripts.
+/// the CA certificate for Python, Node and OpenSSL), and CARILLON_… for scripts. Of a server that does not run it
+/// prints what its configuration says.
 #[derive(Debug, Args)]
 pub struct Env {
-    #[command(flatten)]
-    server: DataDirOption,
+    /// The data directory of the server [default: the configuration's, else .carillon]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Its configuration [default: carillon.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The form
     #[arg(long, value_enum, default_value_t = Format::Shell)]
     format: Format,
@@ -34,15 +41,40 @@ enum Format {
 }
 
 impl Env {
-    pub(super) fn run(self) -> Result<()> {
-        let environment = Environment::read(&self.server.data_dir)?;
-        print!(
-            "{}",
-            render(self.format, &environment, &self.server.data_dir)
-        );
+    pub(super) async fn run(self) -> Result<()> {
+        let default = Path::new(DEFAULT);
+        let file = self.config.as_deref();
+        let file = file.or(default.exists().then_some(default));
+        let options = ServerOptions {
+            data_dir: self.data_dir,
+            ..ServerOptions::default()
+        };
+        let config = Config::load(file, &options)?;
+        let environment = match (Environment::read(&config.data_dir), file) {
+            (Ok(environment), _) => environment,
+            (Err(_), Some(file)) => {
+                let environment = configured::environment(&config).await?;
+                // Not on standard output, which a shell evaluates.
+                eprintln!(
+                    "note: no server runs in {} now; this is what {} says.",
+                    config.data_dir.display(),
+                    file.display()
+                );
+                environment
+            }
+            (Err(failure), None) => {
+                return Err(failure.way_out(NOTHING));
+            }
+        };
+        print!("{}", render(self.format, &environment, &config.data_dir));
         Ok(())
     }
 }
+
+/// The configuration that `carillon serve` reads too.
+const DEFAULT: &str = "carillon.toml";
+
+const NOTHING: &str = "start one with `carillon dev`, name its directory with --data-dir DIR, or a configuration with --config FILE";
 
 fn render(format: Format, environment: &Environment, data_dir: &Path) -> String {
     let line: fn(&str, &str) -> String = match format {

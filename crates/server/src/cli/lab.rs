@@ -46,7 +46,9 @@ impl LabCommand {
             println!("  FCM      {}", lab.fcm_url);
             println!("  Web Push {}", lab.webpush_url);
         }
-        println!("  CA       {}", server.environment.ca_file.display());
+        if let Some(ca_file) = &server.environment.ca_file {
+            println!("  CA       {}", ca_file.display());
+        }
         lifecycle::stop_wanted().await?;
         server.stop().await;
         Ok(())

@@ -59,7 +59,7 @@ enum Command {
     Serve(serve::Serve),
     /// Run the device lab alone: stand-ins for APNs and FCM, with virtual devices.
     Lab(lab::LabCommand),
-    /// Print how to reach a running server.
+    /// Print how to reach a server.
     Env(env::Env),
     /// Wait until a server is ready.
     Wait(wait::Wait),
@@ -116,7 +116,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Dev(command) => command.run().await,
             Command::Serve(command) => command.run().await,
             Command::Lab(command) => command.run().await,
-            Command::Env(command) => command.run(),
+            Command::Env(command) => command.run().await,
             Command::Wait(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
             Command::Demo(command) => command.run().await,

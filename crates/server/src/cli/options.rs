@@ -10,7 +10,7 @@ use crate::config::{Config, LogFormat};
 use crate::failure::Result;
 
 /// Options of `dev` and `serve`; each wins over the environment and the configuration file.
-#[derive(Debug, Args, Serialize)]
+#[derive(Debug, Default, Args, Serialize)]
 pub struct ServerOptions {
     /// Read this configuration file
     #[arg(long, value_name = "FILE")]

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clap::Args;
-use secrecy::ExposeSecret;
 
 use super::options::ServerOptions;
 use crate::app::{Mode, Server};
@@ -26,15 +25,15 @@ impl Serve {
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
         let server = Server::start(&config, Mode::Serve, telemetry::start_metrics()?).await?;
         tracing::info!(base_url = server.environment.base_url, "ready");
-        if let Some(app) = server.first_administrator().await? {
+        if let Some(link) = server.set_up_link().await? {
             println!(
-                "Nobody may sign in here yet, so this is the first administrator. Its secret is shown only now:"
+                "Nobody may sign in here yet. This link makes the first administrator, once, until {}:",
+                link.expires_at.rfc3339_secs()
             );
+            println!("  {}", link.url);
             println!(
-                "  carillon login --data-dir '{}' --client-id {} --client-secret {}",
-                config.data_dir.display(),
-                app.client_id,
-                app.secret.expose_secret()
+                "Without a browser: carillon app create NAME --data-dir '{}'",
+                config.data_dir.display()
             );
         }
         lifecycle::stop_wanted().await?;

@@ -8,6 +8,7 @@ use service::hubs::{Ask, Belief, CheckedHub};
 
 use super::{Finding, Patient, Running, files};
 use crate::app;
+use crate::data_dir;
 use crate::failure::{Failure, Result};
 use crate::tls::authority::Authority;
 
@@ -18,7 +19,7 @@ pub(super) async fn look(patient: &Patient<'_>) -> Vec<Finding> {
     let config = patient.config;
     let key_file = app::master_key_file(config);
     let url = app::database_url(config, &config.data_dir);
-    let file = sqlite_file(&url);
+    let file = data_dir::sqlite_file(&url);
     let is_new = file.as_ref().is_some_and(|file| !file.exists());
     if let Some(file) = file.filter(|_| is_new) {
         return vec![to_be_made(patient, &file)];
@@ -191,11 +192,4 @@ fn hub_findings(hub: &CheckedHub) -> Vec<Finding> {
         }
     };
     hub.credentials.iter().map(of).collect()
-}
-
-/// The file of an SQLite URL.
-fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    Some(PathBuf::from(path.split('?').next().unwrap_or_default()))
 }

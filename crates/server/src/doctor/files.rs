@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Patient, Running};
+use crate::data_dir;
 
 /// The directory: it is there, or can be made; this user may write in it, and nobody else may look into it.
 pub(super) fn data_directory(patient: &Patient<'_>) -> Vec<Finding> {
     const SUBJECT: &str = "data directory";
     let dir = &patient.config.data_dir;
-    let shown = fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
+    let shown = data_dir::absolute(dir);
     let shown = shown.display();
     if !dir.exists() {
         let above = existing_above(dir);
@@ -39,7 +40,8 @@ pub(super) fn data_directory(patient: &Patient<'_>) -> Vec<Finding> {
         Running::No => "no server runs in it".to_owned(),
         Running::Unknown => "another process has it, but nothing can be reached there".to_owned(),
         Running::Yes(environment) => {
-            format!("the server runs in it as process {}", environment.pid)
+            let pid = environment.pid.unwrap_or_default();
+            format!("the server runs in it as process {pid}")
         }
     };
     let message = format!("{shown} can be written; {who}.");

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 use service::Clock;
 
-use crate::app::Names;
+use crate::app::{self, Mode, Names};
 use crate::cli::ServerOptions;
 use crate::config::Config;
 use crate::data_dir;
@@ -132,7 +132,7 @@ fn configuration(file: Option<&Path>) -> Finding {
     Finding::ok("configuration", read)
 }
 
-/// What a configuration shows to the network that it should not, or the other way round.
+/// What a configuration shows to the network that it should not, or the other way round, and the files it names.
 fn exposure(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !config.http.ip().is_loopback() {
@@ -150,6 +150,9 @@ fn exposure(config: &Config) -> Vec<Finding> {
         );
         let way_out = "Set `base_url` to the address by which clients reach this server.";
         findings.push(Finding::warn("base URL", message).way_out(way_out));
+    }
+    if let Err(failure) = app::webhooks::config(&config.webhooks, Mode::Serve, None) {
+        findings.push(Finding::of("webhooks", failure));
     }
     findings
 }

@@ -104,7 +104,7 @@ async fn base_url(environment: &Environment) -> Finding {
     let own = environment
         .control
         .as_ref()
-        .map(|control| control.tenant_id.as_str());
+        .and_then(|control| control.tenant_id.as_deref());
     if metadata["authentication"]["tenant"].as_str() == own {
         return Finding::ok(
             SUBJECT,

@@ -92,6 +92,38 @@ fn a_sign_in_is_kept_for_its_server() {
     assert!(String::from_utf8_lossy(&listed.stdout).contains(server.text("subscription_id")));
 }
 
+// More than one thread: the client must hear the server's goodbye while the test waits for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_of_serve_prints_a_link_that_makes_the_administrator() {
+    let (dir, home) = (directory(), directory());
+    let server = Process::serve(dir.path());
+    let link = loop {
+        // It is printed once the server is ready.
+        let said = server.said();
+        match said.lines().find(|line| line.contains("/portal/setup/")) {
+            Some(line) => break line.trim().to_owned(),
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let client = server.client().build().unwrap();
+    let made = client.post(&link).header("accept", "application/json");
+    let made: serde_json::Value = made.send().await.unwrap().json().await.unwrap();
+    let mut login = carillon(&["login", "--data-dir", dir.path().to_str().unwrap()]);
+    for (flag, name) in [
+        ("--client-id", "client_id"),
+        ("--client-secret", "client_secret"),
+    ] {
+        login.args([flag, made[name].as_str().unwrap()]);
+    }
+    let login = login.env("XDG_CONFIG_HOME", home.path()).output().unwrap();
+    assert!(login.status.success(), "{}", stderr(&login));
+
+    server.signal("TERM");
+    assert!(server.ended_well());
+    let again = Process::serve(dir.path());
+    assert!(!again.said().contains("/portal/setup/"));
+}
+
 #[test]
 fn serve_takes_the_well_known_credentials_away() {
     let dir = directory();

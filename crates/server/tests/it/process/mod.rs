@@ -4,10 +4,11 @@ mod commands;
 mod connections;
 mod crash;
 mod doctor;
+mod env;
 mod lifetime;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -27,6 +28,8 @@ pub struct Process {
     pub env: Value,
     dir: PathBuf,
 }
+
+const STDOUT: &str = "stdout.log";
 
 /// The command, told nothing by the environment of whoever runs the tests.
 pub fn carillon(args: &[&str]) -> Command {
@@ -87,7 +90,7 @@ impl Process {
         command.args(["--data-dir", data_dir]);
         let log = dir.join("stderr.log");
         let child = command
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(dir.join(STDOUT)).unwrap())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
@@ -105,6 +108,11 @@ impl Process {
     /// A text of env.json.
     pub fn text(&self, name: &str) -> &str {
         self.env[name].as_str().unwrap()
+    }
+
+    /// What it has said on standard output.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.dir.join(STDOUT)).unwrap()
     }
 
     pub fn pid(&self) -> u32 {
