@@ -4,3 +4,4 @@ pub mod hmac;
 pub mod jwt;
 pub mod rsa_key;
 pub mod sas;
+pub mod topic_sas;
