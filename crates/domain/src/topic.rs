@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
-use serde_json::Value;
 use wire::arm::ResourceId;
+use wire::auth::topic_sas::Key;
 use wire::event::InputSchema;
+use wire::event::custom::Mapping;
 
 /// A custom topic as the data plane knows it.
 #[derive(Clone)]
@@ -15,9 +15,9 @@ pub struct Topic {
     /// The schema that it takes.
     pub input: InputSchema,
     /// `inputSchemaMapping`: where a custom schema has the fields of an event.
-    pub mapping: Option<Value>,
-    /// Its two access keys, base64.
-    pub keys: [SecretString; 2],
+    pub mapping: Mapping,
+    /// Its access keys.
+    pub keys: Vec<Key>,
     /// Whether keys and SAS are refused.
     pub disable_local_auth: bool,
 }

@@ -42,6 +42,8 @@ pub enum Kind {
     PreconditionFailed,
     /// The body or a part of it is too large.
     TooLarge,
+    /// The content type is not one that is taken.
+    UnsupportedMediaType,
     /// It was there, and is gone for good.
     Gone,
     /// Too much: come again after the given time.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use domain::directory::Caller;
 use domain::hub::{Namespace, Right};
 use domain::identity::{Scope, TokenUser};
+use domain::topic::Topic;
 use http::header;
 use http::request::Parts;
 use service::control::{Audience, Communication};
+use service::events::Publisher;
 use service::hubs::{SasCaller, SasRequest};
 use service::identity::SignedRequest;
 use service::{App, Error, Kind, Result};
@@ -28,6 +30,10 @@ pub enum Access {
     HubNamespace,
     /// An access key of a communication resource (HMAC), or an access token for Communication Services.
     Communication,
+    /// A key, signature or access token with which to publish to the topic that the path or the host names.
+    Publish,
+    /// Nothing, but the topic that the path or the host names must be there.
+    TopicName,
     /// The access token of a communication user with one of these scopes; with any, if none are named.
     User(&'static [Scope]),
 }
@@ -45,6 +51,8 @@ pub enum Principal {
     HubNamespace(Arc<Namespace>),
     /// Who manages a communication resource.
     Communication(Arc<Communication>),
+    /// Who publishes to a topic.
+    Topic(Arc<Topic>),
     /// A communication user.
     User(TokenUser),
 }
@@ -52,10 +60,7 @@ pub enum Principal {
 impl Access {
     /// Whether the check needs the body (HMAC signs a hash of it).
     pub(super) fn needs_body(self) -> bool {
-        match self {
-            Self::Public | Self::Arm | Self::Hub(_) | Self::HubNamespace | Self::User(_) => false,
-            Self::Communication => true,
-        }
+        matches!(self, Self::Communication)
     }
 
     /// Checks the credential of a request. `body` is empty unless [`Access::needs_body`].
@@ -80,6 +85,16 @@ impl Access {
             Self::Communication => app
                 .authorize_communication(&signed_request(parts, body))
                 .map(Principal::Communication),
+            Self::Publish => {
+                let publisher = publisher(parts);
+                app.authorize_publisher(topic_name(params, publisher.host), &publisher)
+                    .map(Principal::Topic)
+            }
+            Self::TopicName => {
+                let publisher = publisher(parts);
+                app.published_topic(topic_name(params, publisher.host), &publisher)
+                    .map(Principal::Topic)
+            }
             Self::User(scopes) => user(app, parts, scopes).await.map(Principal::User),
         }
     }
@@ -138,3 +153,35 @@ fn sas_request(parts: &Parts) -> SasRequest<'_> {
         authorization: text(header::AUTHORIZATION),
     }
 }
+
+/// The topic of the path, else of the first label of the host.
+fn topic_name<'a>(params: &'a Params, host: &'a str) -> &'a str {
+    match params.get("topic") {
+        "" => host.split_once('.').map_or("", |(label, _)| label),
+        name => name,
+    }
+}
+
+fn publisher(parts: &Parts) -> Publisher<'_> {
+    let text = |name: &str| parts.headers.get(name)?.to_str().ok();
+    let parameter = || {
+        let mut pairs = url::form_urlencoded::parse(parts.uri.query()?.as_bytes());
+        let found = pairs.find(|(name, _)| name.eq_ignore_ascii_case(TOPIC_KEY));
+        found.map(|(_, value)| value)
+    };
+    Publisher {
+        // HTTP/2 has the host in the URI.
+        host: parts
+            .uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| text("host"))
+            .unwrap_or_default(),
+        path: parts.uri.path(),
+        authorization: authorization(parts),
+        key: text(TOPIC_KEY).map(Into::into).or_else(parameter),
+        token: text("aeg-sas-token"),
+    }
+}
+
+const TOPIC_KEY: &str = "aeg-sas-key";

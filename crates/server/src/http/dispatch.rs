@@ -157,7 +157,7 @@ async fn read_body(mut body: Body, limit: usize, time: Duration) -> Result<Bytes
         Error::new(
             Kind::TooLarge,
             "RequestTooLarge",
-            format!("The body is larger than {limit} bytes."),
+            format!("The maximum size ({limit}) has been exceeded."),
         )
     };
     let read = async {

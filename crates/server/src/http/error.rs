@@ -20,6 +20,8 @@ pub enum Surface {
     Communication,
     /// Notification Hubs data plane: XML.
     Hub,
+    /// Event Grid data plane: JSON with details.
+    EventGrid,
     /// The lab's control.
     Lab,
 }
@@ -37,6 +39,7 @@ pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
         Surface::Arm | Surface::Communication | Surface::Lab => json_error(status, error),
         Surface::Entra => entra_error(status, trace, error),
         Surface::Hub => hub_error(status, trace, error),
+        Surface::EventGrid => eventgrid_error(status, trace, error),
     };
     if let Kind::Throttled(after) = error.kind {
         let seconds = after.as_secs().max(1);
@@ -57,6 +60,7 @@ fn status(kind: Kind) -> StatusCode {
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Gone => StatusCode::GONE,
         Kind::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         Kind::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -115,4 +119,29 @@ fn hub_error(status: StatusCode, trace: &Trace, error: &Error) -> Response {
     );
     let content_type = wire::hub::error::CONTENT_TYPE;
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// `{"error":{"code","message","details":[{"code","message"}]}}`: the status in a word, and what is wrong in the details.
+fn eventgrid_error(status: StatusCode, trace: &Trace, error: &Error) -> Response {
+    let code = match (error.kind, &*error.code) {
+        (Kind::Invalid, "InputJsonInvalid") => "BadRequest",
+        (Kind::UnsupportedMediaType, _) => "UnsupportedMediaType",
+        (Kind::TooLarge, _) => "RequestEntityTooLarge",
+        (_, code) => code,
+    };
+    let mut message = error.message.clone();
+    // "Azure appends a report id, not on 413": ours is the request's id, by which the log has it.
+    if error.kind != Kind::TooLarge {
+        let id = trace.request_id.to_str().unwrap_or_default();
+        message.push_str(&wire::event::report(id, trace.at.offset_date_time()));
+    }
+    let detail = match error.kind {
+        Kind::TooLarge => code,
+        _ => &error.code,
+    };
+    let body = json!({ "error": {
+        "code": code, "message": message, "details": [{ "code": detail, "message": message }],
+    } });
+    let kind = "application/json; charset=utf-8";
+    (status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
 }

@@ -19,6 +19,7 @@ mod registrar;
 mod request;
 mod route;
 mod set_up;
+mod topics;
 mod trace;
 mod watch;
 
@@ -50,6 +51,7 @@ pub fn table() -> Table {
     routes.extend(registrar::routes());
     routes.extend(calling::routes());
     routes.extend(set_up::routes());
+    routes.extend(topics::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(arm::notification_hubs::routes());

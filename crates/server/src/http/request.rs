@@ -1,9 +1,11 @@
 //! A request as handlers see it: matched, authenticated, with its whole body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::identity::TokenUser;
+use domain::topic::Topic;
 use http::request::Parts;
 use service::control::Communication;
 use service::hubs::SasCaller;
@@ -63,6 +65,18 @@ impl Request {
                 Kind::Unauthenticated,
                 "Denied",
                 "This takes an access key of a communication resource.",
+            )),
+        }
+    }
+
+    /// The topic that is published to; the route demands one.
+    pub fn topic(&self) -> Result<&Arc<Topic>> {
+        match &self.principal {
+            Principal::Topic(topic) => Ok(topic),
+            _ => Err(Error::new(
+                Kind::Unauthenticated,
+                "Unauthorized",
+                "This takes an access key of a topic.",
             )),
         }
     }

@@ -86,6 +86,8 @@ method!(/// A `PATCH` row.
     patch, PATCH);
 method!(/// A `DELETE` row.
     delete, DELETE);
+method!(/// An `OPTIONS` row.
+    options, OPTIONS);
 
 impl Route {
     fn new<F, Fut>(
@@ -204,7 +206,7 @@ impl Table {
             if other.is_empty() {
                 surface = route.surface;
             }
-            if route.surface == surface {
+            if route.surface == surface && !other.contains(&route.method) {
                 other.push(route.method.clone());
             }
         }

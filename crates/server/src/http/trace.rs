@@ -14,7 +14,8 @@ pub struct Trace {
     pub at: Timestamp,
     /// The caller's correlation id, or the request's own id.
     pub correlation_id: HeaderValue,
-    request_id: HeaderValue,
+    /// This request's own id.
+    pub request_id: HeaderValue,
     /// The caller's own id, if it wants it back.
     client_request_id: Option<HeaderValue>,
 }
@@ -49,7 +50,7 @@ impl Trace {
                 headers.insert(CORRELATION_ID, self.correlation_id.clone());
             }
             Surface::Arm => self.stamp_arm(headers),
-            Surface::Communication => self.stamp_ids(headers),
+            Surface::Communication | Surface::EventGrid => self.stamp_ids(headers),
             _ => {}
         }
     }

@@ -26,6 +26,7 @@ mod identity;
 mod nodes;
 mod phones;
 mod process;
+mod publish;
 mod registrar;
 mod set_up;
 mod sign_in;

@@ -31,6 +31,8 @@ pub enum Audience {
     Management,
     /// The communication data plane.
     Communication,
+    /// Publishing to topics.
+    EventGrid,
 }
 
 /// A request for tokens.
@@ -224,6 +226,7 @@ impl App {
                 "https://management.core.windows.net",
             ],
             Audience::Communication => vec!["https://communication.azure.com"],
+            Audience::EventGrid => vec!["https://eventgrid.azure.net"],
         }
     }
 
@@ -244,7 +247,8 @@ impl App {
             .audiences(Audience::Management)
             .into_iter()
             .chain(self.audiences(Audience::Communication))
-            .chain(["https://eventgrid.azure.net", &graph])
+            .chain(self.audiences(Audience::EventGrid))
+            .chain([graph.as_str()])
             .any(|known| same_audience(known, audience));
         if known {
             return Ok(audience.to_owned());

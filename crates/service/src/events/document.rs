@@ -8,7 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wire::arm::ResourceId;
+use wire::auth::topic_sas::Key;
 use wire::event::InputSchema;
+use wire::event::custom::Mapping;
 use wire::event::subscription as spec;
 
 use crate::{Error, Kind, Result};
@@ -81,8 +83,14 @@ pub(super) fn topic(resource: &Resource) -> Result<Topic> {
     Ok(Topic {
         id: resource.id.clone(),
         input: input_schema(resource),
-        mapping: resource.property("inputSchemaMapping").cloned(),
-        keys: [keys.key1.into(), keys.key2.into()],
+        mapping: match resource.property("inputSchemaMapping") {
+            Some(mapping) => Mapping::parse(mapping).map_err(broken)?,
+            None => Mapping::default(),
+        },
+        keys: [keys.key1, keys.key2]
+            .iter()
+            .filter_map(|key| Key::new(key))
+            .collect(),
         disable_local_auth: resource.property("disableLocalAuth") == Some(&Value::Bool(true)),
     })
 }

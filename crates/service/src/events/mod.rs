@@ -4,7 +4,9 @@
 
 mod directory;
 mod document;
+mod publish;
 
 pub use directory::{Directory, Snapshot};
 pub(crate) use document::TopicKeys;
 pub use document::{EVENT_SUBSCRIPTIONS, SYSTEM_TOPICS, TOPICS};
+pub use publish::Publisher;

@@ -14,5 +14,5 @@ pub mod topic;
 
 pub use delivered::{DeliverySchema, convert};
 pub use publish::{
-    InputSchema, LARGEST_EVENT, LARGEST_REQUEST, MOST_EVENTS, PublishError, Published, read,
+    InputSchema, LARGEST_EVENT, LARGEST_REQUEST, MOST_EVENTS, PublishError, Published, read, report,
 };

@@ -130,6 +130,23 @@ impl PublishError {
     }
 }
 
+/// What Azure appends to the sentence of a refusal: `Report '<id>:<n>:<M/d/yyyy h:mm:ss tt> (UTC)' …`.
+pub fn report(id: &str, at: time::OffsetDateTime) -> String {
+    let hour = match at.hour() % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    let half = if at.hour() < 12 { "AM" } else { "PM" };
+    format!(
+        " Report '{id}:1:{}/{}/{} {hour}:{:02}:{:02} {half} (UTC)' to our forums for assistance or raise a support ticket.",
+        u8::from(at.month()),
+        at.day(),
+        at.year(),
+        at.minute(),
+        at.second(),
+    )
+}
+
 /// What holds for every request with an array of events: there is one at least, and not too many; none is too large.
 pub(super) fn batch<E>(
     schema: InputSchema,
