@@ -54,7 +54,7 @@ impl Machine {
     }
 }
 
-/// Processor time (user and system) that a process has used, from `/proc/PID/stat`.
+/// Processor time (user and system) that a process, or `self`, has used, from `/proc/PID/stat`.
 pub fn cpu_time(pid: &str) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is the command in parentheses and may hold anything; `utime` and `stime` are fields 14 and 15.

@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 use wire::arm::connection_string::ConnectionString;
 
 use crate::machine::{Machine, cpu_time};
-use crate::report::{Report, Row, micros};
+use crate::report::{self, Report, Row, micros};
 use crate::sink::{SENT_AT, Sink, now_micros};
 
 /// How the server is loaded.
@@ -62,17 +62,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let warm = runtime.block_on(load(&target, options.in_flight, 20 * options.in_flight))?;
     arrived(&mut sink, warm.len())?;
     sink.reset()?;
-    let (cpu, began, clock) = (
-        cpu_time(&server.pid())?,
-        now_micros(),
-        Clock::System.instant(),
-    );
+    let processes = [server.pid(), "self".to_owned(), sink.pid()];
+    let cpu = || -> anyhow::Result<_> {
+        let [server, clients, sink] = &processes;
+        Ok([cpu_time(server)?, cpu_time(clients)?, cpu_time(sink)?])
+    };
+    let (before, began, clock) = (cpu()?, now_micros(), Clock::System.instant());
     let accepted = runtime.block_on(load(&target, options.in_flight, options.count))?;
     let took = clock.elapsed();
     let arrivals = arrived(&mut sink, options.count)?;
-    let cpu = cpu_time(&server.pid())?.saturating_sub(cpu);
+    let after = cpu()?;
+    let [server_cpu, clients_cpu, sink_cpu] =
+        std::array::from_fn(|n| after[n].saturating_sub(before[n]));
     let delivered = Duration::from_micros(arrivals.last.saturating_sub(began));
-    let each = |micros: u64| micros as f64 / 1_000.0;
+    let millis = |micros: u64| micros as f64 / 1_000.0;
     let report = Report {
         load: "push".into(),
         setting: format!(
@@ -81,16 +84,20 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ),
         machine: Machine::read(),
         rows: vec![
-            Row::new("accepted (201)", &accepted, took, Some(cpu)),
+            Row::new("accepted (201)", &accepted, took, Some(server_cpu)),
             Row {
                 what: "request to provider's socket".into(),
                 count: options.count,
                 per_second: options.count as f64 / delivered.as_secs_f64(),
                 cpu_micros: None,
-                p50_ms: each(arrivals.p50),
-                p99_ms: each(arrivals.p99),
-                p999_ms: each(arrivals.p999),
+                p50_ms: millis(arrivals.p50),
+                p99_ms: millis(arrivals.p99),
+                p999_ms: millis(arrivals.p999),
             },
+        ],
+        beside: vec![
+            ("clients", report::each(clients_cpu, options.count)),
+            ("sink", report::each(sink_cpu, options.count)),
         ],
     };
     report.print(options.json)

@@ -18,6 +18,13 @@ pub struct Report {
     pub machine: Machine,
     /// One line for each thing counted.
     pub rows: Vec<Row>,
+    /// What shared the processors: a name, and its processor time for each one counted, in microseconds.
+    pub beside: Vec<(&'static str, f64)>,
+}
+
+/// Microseconds of `cpu` for each of `count`.
+pub fn each(cpu: Duration, count: u64) -> f64 {
+    cpu.as_secs_f64() * 1e6 / count.max(1) as f64
 }
 
 /// One line.
@@ -48,7 +55,7 @@ impl Row {
             what: what.to_owned(),
             count,
             per_second: count as f64 / took.as_secs_f64(),
-            cpu_micros: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / count.max(1) as f64),
+            cpu_micros: cpu.map(|cpu| each(cpu, count)),
             p50_ms: at(0.5),
             p99_ms: at(0.99),
             p999_ms: at(0.999),
@@ -92,6 +99,9 @@ impl Report {
                 "{:<28} {:>10} {:>12.0} {:>10} {:>10.3} {:>10.3} {:>10.3}",
                 row.what, row.count, row.per_second, cpu, row.p50_ms, row.p99_ms, row.p999_ms
             );
+        }
+        for (name, cpu) in &self.beside {
+            println!("beside it, the {name}: {cpu:.1} µs of CPU each");
         }
         Ok(())
     }

@@ -71,6 +71,11 @@ impl Sink {
         })
     }
 
+    /// Its process.
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// What has arrived.
     pub fn arrivals(&mut self) -> anyhow::Result<Arrivals> {
         self.ask("arrivals")
