@@ -185,7 +185,7 @@ impl App {
             open.targets.push(target);
             return (open.id.clone(), ordinal);
         }
-        let id = NotificationId::accepted(message.now, self.random.bytes());
+        let id = NotificationId::unrepeatable(message.now, self.random.bytes());
         let (headers, body) = message.payload(platform);
         told.notifications.push(Notification {
             id: id.clone(),

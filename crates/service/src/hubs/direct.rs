@@ -103,7 +103,10 @@ impl App {
         }
         let lane = lane(&head, &payload);
         Ok(Notification {
-            id: NotificationId::accepted(now, request.unwrap_or_else(|| self.random.bytes())),
+            id: match request {
+                Some(digest) => NotificationId::accepted(now, digest),
+                None => NotificationId::unrepeatable(now, self.random.bytes()),
+            },
             hub: NotificationHub::Own(hub.key.clone()),
             platform,
             deadline: life(&head, &payload, now).deadline(now, lane),
