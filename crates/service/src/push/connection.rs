@@ -253,7 +253,23 @@ impl Driver {
             ping,
         } = self;
         let mut draining = false;
-        let bytes = poll_fn(|cx| poll(&connection, &mut protocol, cx, &mut draining, &mut tell));
+        let bytes = async {
+            loop {
+                let mut moved = false;
+                let ended = poll_fn(|cx| {
+                    if std::mem::replace(&mut moved, true) {
+                        return Poll::Ready(None);
+                    }
+                    poll(&connection, &mut protocol, cx, &mut draining, &mut tell).map(Some)
+                });
+                if let Some(ended) = ended.await {
+                    return ended;
+                }
+                // Whoever else is about to send goes first, and all leave in one write. The runtime would rather run
+                // us right behind the first who wakes us, once for each push.
+                tokio::task::yield_now().await;
+            }
+        };
         tokio::select! {
             ended = bytes => ended,
             () = keep_alive(ping, clock) => "no answer to a PING".into(),
