@@ -192,6 +192,8 @@ impl Engine {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
+            // A statement of many rows notes how to undo itself: in memory, not in a file for each.
+            .pragma("temp_store", "memory")
             .statement_cache_capacity(256);
         let write = SqlitePoolOptions::new()
             .max_connections(1)

@@ -1,25 +1,25 @@
 //! Notifications that hubs accepted, and their deliveries: accepted, settled, read, swept.
 //!
-//! Both hot writes are multi-row statements, run in batches ([`Store::accepting`], [`Store::settling`]):
-//! one statement a table and one commit for everything that queued up meanwhile.
+//! Both hot writes are multi-row statements; [`Writer`] commits whatever of both queued up meanwhile as one.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::id::{CallId, NodeId, NotificationId};
+use domain::id::{CallId, Id, NodeId, NotificationId};
 use domain::notification::{Delivery, Notification, REPEAT_WINDOW, Target};
 use domain::push::Attempted;
 use domain::time::Timestamp;
 use sqlx::AssertSqlSafe;
-use tokio_util::task::TaskTracker;
 
-use crate::batch::{Batcher, Limits};
 use crate::db::{read, tx};
-use crate::values::{chunks, values};
+use crate::values::chunks;
 use crate::{Result, Store, Tx};
 
 mod row;
+mod writer;
+
+pub use writer::Writer;
 
 use row::{
     DeliveryRow, NewRow, NotificationRow, TargetRow, hub_columns, lane_column, number,
@@ -31,7 +31,8 @@ use row::{
 pub struct Acceptance {
     /// The notification.
     pub notification: Arc<Notification>,
-    /// The id the same request had in the window of time before this one's.
+    /// The id that the same request had in the window of time before this one's; none if its id is its own, as a
+    /// random one is.
     pub previous: Option<NotificationId>,
 }
 
@@ -58,34 +59,35 @@ pub struct Settlement {
 /// Notifications, and which of their targets.
 pub type Pending = Vec<(NotificationId, Vec<u32>)>;
 
-const NOTIFICATION_COLUMNS: usize = 13;
+const REPEAT_COLUMNS: usize = 3;
+const NOTIFICATION_COLUMNS: usize = 12;
 const DELIVERY_COLUMNS: usize = 5;
 const SETTLEMENT_COLUMNS: usize = 10;
 
-fn insert_notifications(rows: usize) -> String {
-    let values = values(rows, NOTIFICATION_COLUMNS);
-    let node = rows * NOTIFICATION_COLUMNS + 1;
+fn repeats(values: &str) -> String {
     format!(
-        "with v (id, previous, since, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
-         deadline) as (values {values}) \
-         insert into notifications (id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
-         deadline, node) \
-         select id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, deadline, ${node} \
-         from v \
-         where not exists (select 1 from notifications p where p.id = v.previous and p.created_at > v.since) \
-         on conflict (id) do nothing returning id"
+        "with v (id, previous, since) as (values {values}) \
+         select v.id, coalesce(same.id, before.id) from v \
+         left join notifications same on same.id = v.id \
+         left join notifications before on before.id = v.previous and before.created_at > v.since \
+         where same.id is not null or before.id is not null"
     )
 }
 
-fn insert_deliveries(rows: usize) -> String {
-    let values = values(rows, DELIVERY_COLUMNS);
+fn insert_notifications(values: &str) -> String {
+    format!(
+        "insert into notifications (id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
+         deadline, node) values {values}"
+    )
+}
+
+fn insert_deliveries(values: &str) -> String {
     format!(
         "insert into deliveries (notification_id, ordinal, handle, user_id, registration_id) values {values}"
     )
 }
 
-fn settle_deliveries(rows: usize) -> String {
-    let values = values(rows, SETTLEMENT_COLUMNS);
+fn settle_deliveries(values: &str) -> String {
     format!(
         "with v (notification_id, ordinal, outcome, detail, status, reason, provider_id, attempts, written_at, \
          ended_at) as (values {values}) \
@@ -96,7 +98,6 @@ fn settle_deliveries(rows: usize) -> String {
     )
 }
 
-const EXISTS: &str = "select id from notifications where id = $1";
 const NOTIFICATION: &str = "select id, hub, communication, platform, headers, body, tag, lane, call_id, created_at, \
     deadline from notifications where id = $1";
 const TARGETS: &str = "select handle, user_id, registration_id from deliveries where notification_id = $1 \
@@ -126,10 +127,9 @@ impl Tx {
     ) -> Result<()> {
         let rows: Vec<NewRow<'_>> = notifications
             .iter()
-            .map(|notification| NewRow::of(notification, None))
+            .map(NewRow::of)
             .collect::<Result<_>>()?;
-        self.insert_rows(node, &rows).await?;
-        Ok(())
+        self.insert_rows(node, &rows).await
     }
 
     /// Records those that repeat nothing, for `node` to send, and says of each what became of it.
@@ -138,28 +138,59 @@ impl Tx {
         node: &NodeId,
         acceptances: &[impl Borrow<Acceptance>],
     ) -> Result<Vec<Accepted>> {
-        let rows: Vec<NewRow<'_>> = acceptances
+        let mut firsts = self.repeats(acceptances).await?;
+        let mut rows = Vec::with_capacity(acceptances.len());
+        let mut accepted = Vec::with_capacity(acceptances.len());
+        for one in acceptances.iter().map(Borrow::borrow) {
+            let id = &one.notification.id;
+            if let Some(first) = firsts.get(id) {
+                accepted.push(Accepted::Repeat(first.clone()));
+                continue;
+            }
+            rows.push(NewRow::of(&one.notification)?);
+            accepted.push(Accepted::New);
+            // Of two with one id in the same batch the first is the new one.
+            if one.previous.is_some() {
+                firsts.insert(id.clone(), id.clone());
+            }
+        }
+        self.insert_rows(node, &rows).await?;
+        Ok(accepted)
+    }
+
+    /// Of those that may be repeats, the ones that are, each with the one that it repeats.
+    async fn repeats(
+        &mut self,
+        acceptances: &[impl Borrow<Acceptance>],
+    ) -> Result<HashMap<NotificationId, NotificationId>> {
+        let asked: Vec<(&Notification, &NotificationId)> = acceptances
             .iter()
             .map(Borrow::borrow)
-            .map(|one| NewRow::of(&one.notification, one.previous.as_ref()))
-            .collect::<Result<_>>()?;
-        let mut new = self.insert_rows(node, &rows).await?;
-        let mut accepted = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // Of two with one id in the same batch the first is the new one.
-            accepted.push(if new.remove(row.notification.id.as_str()) {
-                Accepted::New
-            } else {
-                Accepted::Repeat(self.first_of(row).await?)
-            });
+            .filter_map(|one| Some((&*one.notification, one.previous.as_ref()?)))
+            .collect();
+        let mut firsts = HashMap::new();
+        for chunk in chunks(&asked) {
+            let sql = repeats(&self.values(chunk.len(), REPEAT_COLUMNS));
+            let found: Vec<(String, String)> = tx!(self, fetch_all, {
+                let mut query = sqlx::query_as(AssertSqlSafe(sql.as_str()));
+                for (notification, previous) in chunk {
+                    query = query
+                        .bind(notification.id.as_str())
+                        .bind(previous.as_str())
+                        .bind((notification.created_at - REPEAT_WINDOW).micros());
+                }
+                query
+            })?;
+            let ids = |(id, first)| (NotificationId::new(id), NotificationId::new(first));
+            firsts.extend(found.into_iter().map(ids));
         }
-        Ok(accepted)
+        Ok(firsts)
     }
 
     /// Records how deliveries ended. What has been settled before stays as it is.
     pub async fn settle_deliveries(&mut self, ended: &[impl Borrow<Settlement>]) -> Result<()> {
         for chunk in chunks(ended) {
-            let sql = settle_deliveries(chunk.len());
+            let sql = settle_deliveries(&self.values(chunk.len(), SETTLEMENT_COLUMNS));
             tx!(self, execute, {
                 let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
                 for one in chunk.iter().map(Borrow::borrow) {
@@ -200,20 +231,16 @@ impl Tx {
         Ok(swept)
     }
 
-    /// Inserts rows and the deliveries of those that were new; answers the new ids.
-    async fn insert_rows(&mut self, node: &NodeId, rows: &[NewRow<'_>]) -> Result<HashSet<String>> {
-        let mut new = HashSet::with_capacity(rows.len());
+    async fn insert_rows(&mut self, node: &NodeId, rows: &[NewRow<'_>]) -> Result<()> {
         for chunk in chunks(rows) {
-            let sql = insert_notifications(chunk.len());
-            let ids: Vec<String> = tx!(self, fetch_all, {
-                let mut query = sqlx::query_scalar(AssertSqlSafe(sql.as_str()));
+            let sql = insert_notifications(&self.values(chunk.len(), NOTIFICATION_COLUMNS));
+            tx!(self, execute, {
+                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
                 for row in chunk {
                     let notification = row.notification;
                     let (hub, communication) = hub_columns(&notification.hub);
                     query = query
                         .bind(notification.id.as_str())
-                        .bind(row.previous.map(domain::id::Id::as_str))
-                        .bind((notification.created_at - REPEAT_WINDOW).micros())
                         .bind(hub)
                         .bind(communication)
                         .bind(notification.platform.as_str())
@@ -221,24 +248,21 @@ impl Tx {
                         .bind(row.body)
                         .bind(notification.tag.as_deref())
                         .bind(lane_column(notification.lane))
-                        .bind(notification.call.as_ref().map(domain::id::Id::as_str))
+                        .bind(notification.call.as_ref().map(Id::as_str))
                         .bind(notification.created_at.micros())
-                        .bind(notification.deadline.micros());
+                        .bind(notification.deadline.micros())
+                        .bind(node.as_str());
                 }
-                query.bind(node.as_str())
+                query
             })?;
-            new.extend(ids);
         }
-        self.insert_targets(rows, &new).await?;
-        Ok(new)
+        self.insert_targets(rows).await
     }
 
-    async fn insert_targets(&mut self, rows: &[NewRow<'_>], new: &HashSet<String>) -> Result<()> {
-        let mut seen = HashSet::with_capacity(rows.len());
+    async fn insert_targets(&mut self, rows: &[NewRow<'_>]) -> Result<()> {
         let targets: Vec<(&str, i64, &Target)> = rows
             .iter()
             .map(|row| row.notification)
-            .filter(|one| new.contains(one.id.as_str()) && seen.insert(one.id.as_str()))
             .flat_map(|one| {
                 (0..)
                     .zip(&one.targets)
@@ -246,7 +270,7 @@ impl Tx {
             })
             .collect();
         for chunk in chunks(&targets) {
-            let sql = insert_deliveries(chunk.len());
+            let sql = insert_deliveries(&self.values(chunk.len(), DELIVERY_COLUMNS));
             tx!(self, execute, {
                 let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
                 for (id, ordinal, target) in chunk {
@@ -263,56 +287,9 @@ impl Tx {
         }
         Ok(())
     }
-
-    /// The notification that a row which was not new repeats.
-    async fn first_of(&mut self, row: &NewRow<'_>) -> Result<NotificationId> {
-        let id = &row.notification.id;
-        let same: Option<String> = tx!(
-            self,
-            fetch_optional,
-            sqlx::query_scalar(EXISTS).bind(id.as_str())
-        )?;
-        Ok(match (same, row.previous) {
-            (None, Some(previous)) => previous.clone(),
-            _ => id.clone(),
-        })
-    }
 }
 
 impl Store {
-    /// Starts the batcher that accepts notifications for `node` to send.
-    pub fn accepting(
-        &self,
-        node: NodeId,
-        tasks: &TaskTracker,
-        limits: Limits,
-    ) -> Batcher<Acceptance, Accepted> {
-        let store = self.clone();
-        Batcher::start(tasks, limits, move |items: Vec<Arc<Acceptance>>| {
-            let (store, node) = (store.clone(), node.clone());
-            async move {
-                let mut tx = store.begin().await?;
-                let accepted = tx.accept_notifications(&node, &items).await?;
-                tx.commit().await?;
-                Ok(accepted)
-            }
-        })
-    }
-
-    /// Starts the batcher that settles deliveries.
-    pub fn settling(&self, tasks: &TaskTracker, limits: Limits) -> Batcher<Settlement, ()> {
-        let store = self.clone();
-        Batcher::start(tasks, limits, move |items: Vec<Arc<Settlement>>| {
-            let store = store.clone();
-            async move {
-                let mut tx = store.begin().await?;
-                tx.settle_deliveries(&items).await?;
-                tx.commit().await?;
-                Ok(vec![(); items.len()])
-            }
-        })
-    }
-
     /// A notification with all its targets.
     pub async fn notification(&self, id: &NotificationId) -> Result<Option<Notification>> {
         let Some(row) = read!(
@@ -390,9 +367,10 @@ pub(crate) fn pending_of(rows: Vec<(String, i64)>) -> Result<Pending> {
 mod tests {
     use super::*;
     use crate::seal::Seal;
+    use crate::values::numbered;
 
     /// The tables by name and by the aliases of the statements.
-    const TABLES: [&str; 5] = ["notifications", "deliveries", "n", "d", "p"];
+    const TABLES: [&str; 6] = ["notifications", "deliveries", "n", "d", "same", "before"];
 
     /// A statement that scanned a table for each batch would pass every other test, and be slow a year later.
     #[tokio::test]
@@ -401,8 +379,8 @@ mod tests {
         let url = format!("sqlite:{}", dir.path().join("plan.db").display());
         let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
         let statements = [
-            insert_notifications(8),
-            settle_deliveries(8),
+            repeats(&numbered(8, REPEAT_COLUMNS)),
+            settle_deliveries(&numbered(8, SETTLEMENT_COLUMNS)),
             DELIVERIES.to_owned(),
             DELIVERIES_OF_CALL.to_owned(),
             PENDING.to_owned(),

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::Tx;
+use crate::db::TxInner;
+
 /// Lengths of a chunk, longest first; the last must be 1.
 const LENGTHS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
@@ -15,8 +18,27 @@ pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `($1, $2), ($3, $4), …`: a list of `rows` rows of `columns` parameters.
-pub(crate) fn values(rows: usize, columns: usize) -> String {
+impl Tx {
+    /// A list of `rows` rows of `columns` parameters, as the engine likes them best.
+    ///
+    /// PostgreSQL has numbers only. SQLite reads `$1` too, but as a name: it finds each by walking through all, at
+    /// every execution, which costs a long list more than the statement itself.
+    pub(crate) fn values(&self, rows: usize, columns: usize) -> String {
+        match self.inner {
+            TxInner::Sqlite(_) => positional(rows, columns),
+            TxInner::Postgres(_) => numbered(rows, columns),
+        }
+    }
+}
+
+/// `(?, ?), (?, ?), …`
+fn positional(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row.as_str(); rows].join(", ")
+}
+
+/// `($1, $2), ($3, $4), …`
+pub(crate) fn numbered(rows: usize, columns: usize) -> String {
     let mut list = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         list.push_str(if row == 0 { "(" } else { ", (" });
@@ -45,7 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_numbered_row_by_row() {
-        assert_eq!(values(2, 3), "($1, $2, $3), ($4, $5, $6)");
+    fn parameters_stand_row_by_row() {
+        assert_eq!(numbered(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(positional(2, 3), "(?, ?, ?), (?, ?, ?)");
     }
 }

@@ -12,8 +12,8 @@ use domain::notification::{Notification, NotificationHub};
 use domain::push::{Attempted, Credential, Outcome, Platform, Push};
 use domain::time::Timestamp;
 use store::Store;
-use store::batch::{Batcher, Limits};
-use store::notifications::{Acceptance, Accepted, Pending, Settlement};
+use store::batch::Limits;
+use store::notifications::{Pending, Settlement, Writer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +44,7 @@ impl Default for SendsConfig {
 
 /// The long-lived object of this subject.
 pub(crate) struct Sends {
-    pub(super) accepting: Batcher<Acceptance, Accepted>,
-    settling: Batcher<Settlement, ()>,
+    pub(super) writer: Writer,
     config: SendsConfig,
     rooms: Mutex<HashMap<HubKey, Arc<Semaphore>>>,
     calls: Arc<Calls>,
@@ -64,11 +63,10 @@ const BATCH: Limits = Limits {
 
 impl Sends {
     pub(crate) fn new(store: &Store, node: NodeId, config: SendsConfig) -> Self {
-        // A tracker of their own: batchers end with the app, later than the tasks that a stop waits for.
+        // A tracker of their own: the writer ends with the app, later than the tasks that a stop waits for.
         let tasks = TaskTracker::new();
         Self {
-            accepting: store.accepting(node, &tasks, BATCH),
-            settling: store.settling(&tasks, BATCH),
+            writer: store.sends(node, &tasks, BATCH),
             config,
             rooms: Mutex::default(),
             calls: Arc::default(),
@@ -261,7 +259,7 @@ impl App {
                 ordinal,
                 attempted: attempted.clone(),
             };
-            match self.sends.settling.submit(settlement).await {
+            match self.sends.writer.settle(settlement).await {
                 Ok(()) => return true,
                 Err(store::Error::Stopping) => return false,
                 Err(error) => {

@@ -57,8 +57,8 @@ impl App {
         let notification = Arc::new(notification);
         let accepted = self
             .sends
-            .accepting
-            .submit(Acceptance {
+            .writer
+            .accept(Acceptance {
                 notification: Arc::clone(&notification),
                 previous: request.map(|id| NotificationId::accepted(now - REPEAT_WINDOW, id)),
             })

@@ -15,20 +15,15 @@ use crate::{Error, Result};
 /// A notification on its way into its table.
 pub(super) struct NewRow<'n> {
     pub(super) notification: &'n Notification,
-    pub(super) previous: Option<&'n NotificationId>,
     pub(super) headers: String,
     pub(super) body: &'n str,
 }
 
 impl<'n> NewRow<'n> {
-    pub(super) fn of(
-        notification: &'n Notification,
-        previous: Option<&'n NotificationId>,
-    ) -> Result<Self> {
+    pub(super) fn of(notification: &'n Notification) -> Result<Self> {
         let bad = |problem: String| bad_row("notifications", notification.id.as_str(), problem);
         Ok(Self {
             notification,
-            previous,
             headers: serde_json::to_string(&notification.headers)
                 .map_err(|error| bad(error.to_string()))?,
             body: std::str::from_utf8(&notification.body)

@@ -147,14 +147,13 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
         queue: 1000,
         batch: 500,
     };
-    let accepting = store.accepting(node(), &tasks, limits);
-    let settling = store.settling(&tasks, limits);
+    let writer = store.sends(node(), &tasks, limits);
     // 300 requests, of which every third is a repeat of the one before it.
     let digests: Vec<u8> = (0..=255).flat_map(|n| [n, n]).take(300).collect();
     let accepted = futures_util::future::join_all(digests.iter().map(|digest| {
-        accepting.submit(Acceptance {
+        writer.accept(Acceptance {
             notification: Arc::new(notification(NOW, *digest, &["t0", "t1"])),
-            previous: None,
+            previous: Some(NotificationId::accepted(NOW - REPEAT_WINDOW, [*digest; 16])),
         })
     }))
     .await;
@@ -168,7 +167,7 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
     assert!(pending.iter().all(|(_, ordinals)| *ordinals == [0, 1]));
 
     let settled = futures_util::future::join_all(pending.iter().map(|(id, _)| {
-        settling.submit(Settlement {
+        writer.settle(Settlement {
             notification: id.clone(),
             ordinal: 1,
             attempted: attempted(Outcome::Accepted, 200),
