@@ -173,7 +173,7 @@ fn attendee(user: &Identifier) -> Value {
 mod tests {
     use super::*;
 
-    const FIXTURES: &str = include_str!("../../../../fixtures/events/call-events.json");
+    const FIXTURES: &str = include_str!("../../../../fixtures/events/communication-events.json");
 
     fn call() -> Call {
         Call {

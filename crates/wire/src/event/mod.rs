@@ -1,6 +1,7 @@
 //! Events: the Event Grid and CloudEvents envelopes as published and delivered, and what ARM says of topics, event
 //! subscriptions and their filters.
 
+pub mod catalogue;
 pub mod cloudevents;
 pub mod custom;
 mod delivered;
