@@ -198,6 +198,12 @@ impl Call {
         self.legs.iter().any(|leg| leg.state == LegState::Ringing)
     }
 
+    /// Whether any leg of `user` rings.
+    pub fn rings_for(&self, user: &UserId) -> bool {
+        let mut legs = self.legs.iter();
+        legs.any(|leg| leg.target == *user && leg.state == LegState::Ringing)
+    }
+
     fn accept(
         &mut self,
         by: UserId,

@@ -10,7 +10,7 @@ mod events;
 mod place;
 mod ring;
 
-use domain::call::{Call, Refusal, Verb};
+use domain::call::{Call, Change, Refusal, Verb};
 use domain::id::CallId;
 use domain::identity::{TokenUser, UserId};
 use domain::notification::Notification;
@@ -83,14 +83,17 @@ impl App {
             .await?;
         tx.insert_rings(&call.id, &stops.rings).await?;
         tx.commit().await?;
-        self.after_change(&call, stops.notifications);
+        self.after_change(&call, &changes, stops.notifications);
         Ok(Some(call))
     }
 
-    fn after_change(&self, call: &Call, stops: Vec<Notification>) {
-        // While another leg rings, its pushes may still be under way.
-        if !call.rings() {
-            self.cancel_notifications_of_call(&call.id);
+    fn after_change(&self, call: &Call, changes: &[Change], stops: Vec<Notification>) {
+        for change in changes {
+            if let Change::Stopped { target, .. } = change
+                && !call.rings_for(target)
+            {
+                self.cancel_rings(&call.id, target);
+            }
         }
         self.deliver(stops);
     }

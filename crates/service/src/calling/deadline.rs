@@ -12,7 +12,7 @@ use crate::{App, Kind, Result};
 /// How long to wait before a deadline that could not be kept is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often to look for calls whose node did not end their ringing.
-const ROUND: Duration = Duration::from_secs(30);
+const ROUND: Duration = Duration::from_secs(5);
 
 impl App {
     /// Ends the ringing of a call at its deadline.

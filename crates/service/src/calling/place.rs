@@ -34,7 +34,7 @@ impl App {
             .await?;
         tx.insert_rings(&call.id, &told.rings).await?;
         tx.commit().await?;
-        self.deliver(told.notifications);
+        self.deliver_rings(told.notifications);
         self.watch_deadline(call.id.clone(), call.ring_deadline);
         Ok(call)
     }

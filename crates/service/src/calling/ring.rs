@@ -132,6 +132,12 @@ impl App {
             .collect())
     }
 
+    /// Whether a user's devices are to ring for a call.
+    pub(crate) async fn leg_rings(&self, call: &CallId, user: &UserId) -> Result<bool> {
+        let read = self.store.call(call).await?;
+        Ok(read.is_some_and(|read| read.call.rings_for(user)))
+    }
+
     fn tell(
         &self,
         communication: &Communication,

@@ -3,11 +3,11 @@
 //! What a crash or a stop leaves pending is found at the next start and sent again under the same `apns-id`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::hub::{Hub, HubKey};
-use domain::id::{CallId, NodeId, NotificationId};
+use domain::id::{NodeId, NotificationId};
 use domain::notification::{Notification, NotificationHub};
 use domain::push::{Attempted, Credential, Outcome, Platform, Push};
 use domain::time::Timestamp;
@@ -22,6 +22,7 @@ use wire::hub::payload::with_token;
 
 use super::direct::digest;
 use super::remote::Remotes;
+use super::ringing::{Listed, Ringing};
 use crate::{App, Error, Kind, Result};
 
 /// How sending is bounded.
@@ -47,14 +48,14 @@ pub(crate) struct Sends {
     pub(super) writer: Writer,
     config: SendsConfig,
     rooms: Mutex<HashMap<HubKey, Arc<Semaphore>>>,
-    calls: Arc<Calls>,
+    pub(super) ringing: Arc<Ringing>,
     pub(super) remotes: Remotes,
 }
 
 /// The end of one delivery: how it ended, once that is settled; nothing if the server stopped first.
 pub(super) type Landing = JoinHandle<Option<Attempted>>;
 
-const CANCELLED: &str = "cancelled: the call needs no more ringing";
+const CANCELLED: &str = "cancelled: the user need not be rung any more";
 
 const BATCH: Limits = Limits {
     queue: 16_384,
@@ -69,7 +70,7 @@ impl Sends {
             writer: store.sends(node, &tasks, BATCH),
             config,
             rooms: Mutex::default(),
-            calls: Arc::default(),
+            ringing: Arc::default(),
             remotes: Remotes::default(),
         }
     }
@@ -104,30 +105,12 @@ impl Sends {
 /// A notification on its way.
 pub(super) struct Flight {
     pub(super) notification: Arc<Notification>,
-    /// Cancelled when the call it rings for needs no more ringing.
-    cancelled: CancellationToken,
-    calls: Option<(CallId, Arc<Calls>)>,
+    /// Cancelled when it rings a user who need not be rung any more.
+    pub(super) cancelled: CancellationToken,
+    /// What it is listed in meanwhile.
+    pub(super) _listed: Option<Listed>,
     /// Given back when the last delivery has landed.
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-/// The flights of each call.
-type Calls = Mutex<FlightsOfCalls>;
-type FlightsOfCalls = HashMap<CallId, BTreeMap<NotificationId, CancellationToken>>;
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let Some((call, calls)) = self.calls.take() else {
-            return;
-        };
-        let mut calls = lock(&calls);
-        if let Some(flights) = calls.get_mut(&call) {
-            flights.remove(&self.notification.id);
-            if flights.is_empty() {
-                calls.remove(&call);
-            }
-        }
-    }
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
 impl App {
@@ -139,16 +122,7 @@ impl App {
         }
     }
 
-    /// Stops what is still being sent for a call, because it was answered elsewhere or has ended. What is delivered
-    /// afterwards (that ringing shall stop) is not concerned.
-    pub fn cancel_notifications_of_call(&self, call: &CallId) {
-        let mut calls = lock(&self.sends.calls);
-        for flight in calls.remove(call).unwrap_or_default().values() {
-            flight.cancel();
-        }
-    }
-
-    /// Starts one task a target.
+    /// Sends a durable notification in the background; one landing a target.
     pub(super) fn launch(
         &self,
         notification: Arc<Notification>,
@@ -164,34 +138,28 @@ impl App {
         ordinals: impl Iterator<Item = u32>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Vec<Landing> {
-        let flight = Arc::new(self.flight(notification, room));
+        let flight = Flight {
+            notification,
+            cancelled: CancellationToken::new(),
+            _listed: None,
+            _room: room,
+        };
+        self.depart(flight, ordinals)
+    }
+
+    /// Starts one task a target of a flight.
+    pub(super) fn depart(
+        &self,
+        flight: Flight,
+        ordinals: impl Iterator<Item = u32>,
+    ) -> Vec<Landing> {
+        let flight = Arc::new(flight);
         ordinals
             .map(|ordinal| {
                 self.tasks
                     .spawn(self.clone().fly(Arc::clone(&flight), ordinal))
             })
             .collect()
-    }
-
-    fn flight(
-        &self,
-        notification: Arc<Notification>,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Flight {
-        let cancelled = CancellationToken::new();
-        let calls = notification.call.clone().map(|call| {
-            lock(&self.sends.calls)
-                .entry(call.clone())
-                .or_default()
-                .insert(notification.id.clone(), cancelled.clone());
-            (call, Arc::clone(&self.sends.calls))
-        });
-        Flight {
-            notification,
-            cancelled,
-            calls,
-            _room: room,
-        }
     }
 
     /// One delivery, from its first attempt until its end is settled.
@@ -288,19 +256,24 @@ impl App {
                 if app.stopping.is_cancelled() {
                     return;
                 }
-                match app.store.notification(&id).await {
-                    Ok(Some(notification)) => {
-                        let landings =
-                            app.launch_some(Arc::new(notification), ordinals.into_iter(), None);
-                        drop(landings);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, notification = %id, "a pending notification could not be read");
-                    }
+                if let Err(error) = app.resume_one(&id, ordinals).await {
+                    tracing::error!(%error, notification = %id, "a pending notification could not be read");
                 }
             }
         });
+    }
+
+    async fn resume_one(&self, id: &NotificationId, ordinals: Vec<u32>) -> Result<()> {
+        let Some(notification) = self.store.notification(id).await? else {
+            return Ok(());
+        };
+        let notification = Arc::new(notification);
+        let ordinals = ordinals.into_iter();
+        drop(match self.rung_by(&notification).await? {
+            Some(leg) => self.resume_ring(leg, notification, ordinals).await?,
+            None => self.launch_some(notification, ordinals, None),
+        });
+        Ok(())
     }
 }
 
@@ -380,8 +353,4 @@ fn is_final(outcome: &Outcome) -> bool {
         | Outcome::Unavailable
         | Outcome::Expired => false,
     }
-}
-
-fn lock(calls: &Calls) -> MutexGuard<'_, FlightsOfCalls> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
 }

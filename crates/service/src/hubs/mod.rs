@@ -3,7 +3,7 @@
 //! [`control`] makes and changes them, [`rules`] their authorization rules, [`entity`] both for the namespace API; [`directory`] holds all of it in memory
 //! for the data plane, and [`authorize`] checks a request against it.
 //! [`direct`] accepts sends, [`deliver`] carries them out ([`remote`] through another
-//! server's hub), [`telemetry`] tells what became of them, [`sweep`] forgets;
+//! server's hub; [`ringing`] takes back what rings in vain), [`telemetry`] tells what became of them, [`sweep`] forgets;
 //! [`checkup`] asks the push services whether they believe the credentials.
 
 mod authorize;
@@ -16,6 +16,7 @@ mod directory;
 mod document;
 mod entity;
 mod remote;
+mod ringing;
 mod rules;
 mod sweep;
 mod telemetry;

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use std::pin::pin;
 
 use bytes::Bytes;
-use domain::id::{CallId, NodeId, NotificationId};
+use domain::id::{CallId, NodeId, NotificationId, RegistrationId};
+use domain::identity::UserId;
 use domain::notification::{Delivery, DeliveryState, NotificationHub, Target};
 use domain::push::Lane;
 use domain::resource::Actor;
@@ -30,6 +31,7 @@ use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
 use crate::{Clock, Random, Settings};
 
+const CALLED: &str = "8:acs:b";
 const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 const GROUP: &str =
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/default/providers";
@@ -94,6 +96,12 @@ impl Remotely {
 
     /// Records a push for a call, as placing a call does, and hands it over.
     async fn ring(&self) -> CallId {
+        let (call, notification) = self.recorded().await;
+        self.app.deliver(vec![notification]);
+        call
+    }
+
+    async fn recorded(&self) -> (CallId, Notification) {
         let call = CallId::new("call");
         let notification = Notification {
             id: NotificationId::accepted(NOW, [7; 16]),
@@ -108,7 +116,7 @@ impl Remotely {
             deadline: NOW + Duration::from_secs(30),
             targets: vec![Target {
                 handle: "00fc".into(),
-                device: None,
+                device: Some((UserId::new(CALLED), RegistrationId::new("phone"))),
             }],
         };
         let mut tx = self.app.store.begin().await.unwrap();
@@ -117,8 +125,7 @@ impl Remotely {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        self.app.deliver(vec![notification]);
-        call
+        (call, notification)
     }
 
     /// The delivery, once it has ended. The clock runs, no faster than sockets and disks can follow.
@@ -319,11 +326,12 @@ async fn a_link_that_is_gone_counts_at_once() {
 async fn a_push_for_a_call_that_was_answered_elsewhere_is_given_up() {
     let silent: Reply = (0, &[], "");
     let remote = Remotely::start(&[silent]).await;
-    let call = remote.ring().await;
+    let (call, notification) = remote.recorded().await;
+    remote.app.deliver_rings(vec![notification]);
     while remote.seen().is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    remote.app.cancel_notifications_of_call(&call);
+    remote.app.cancel_rings(&call, &UserId::new(CALLED));
     let attempted = remote.ended(&call).await;
     assert_eq!(attempted.outcome, Outcome::Expired);
     assert!(attempted.reason.unwrap().starts_with("cancelled"));
