@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use wire::arm::connection_string::ConnectionString;
-use wire::auth::hmac;
 use wire::auth::sas::Key;
 
+use super::people::{APNS, APNS_CALLS, Phone, User, credentials, link, register};
 use super::{Process, directory, run, stderr};
 
 const SENDS: usize = 2_000;
@@ -30,16 +28,7 @@ async fn lab_and_hub(lab_dir: &Path, dir: &Path) -> (Process, Value) {
         std::fs::copy(lab_dir.join(file), dir.join(file)).unwrap();
     }
     let dev = Process::start(dir, &[]);
-    let http = lab.client().build().unwrap();
-    let control = lab.env["lab"]["control_url"].as_str().unwrap();
-    let credentials: Value = http
-        .get(format!("{control}/credentials"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let credentials = credentials(&lab).await;
     let apns = &credentials["apns"];
     let body = json!({ "properties": { "apnsCredential": { "properties": {
         "endpoint": lab.env["lab"]["apns_url"],
@@ -57,60 +46,23 @@ async fn lab_and_hub(lab_dir: &Path, dir: &Path) -> (Process, Value) {
         dir.to_str().unwrap(),
     ]);
     assert!(patched.status.success(), "{}", stderr(&patched));
-    let id = dev.env["communication"]["resource_id"].as_str().unwrap();
-    let path = format!("{id}/linkNotificationHub?api-version=2020-08-20-preview");
-    let hub = &dev.env["hub"];
-    let body = json!({ "connectionString": hub["connection_strings"]["send"], "resourceId": hub["resource_id"] });
-    let linked = run(&[
-        "post",
-        &path,
-        &body.to_string(),
-        "--data-dir",
-        dir.to_str().unwrap(),
-    ]);
-    assert!(linked.status.success(), "{}", stderr(&linked));
+    link(&dev);
     let env = dev.env.clone();
     dev.signal("TERM");
     assert!(dev.ended_well());
     (lab, env)
 }
 
-/// Phones of the lab: their ids and tokens.
-async fn phones(lab: &Process, kind: &str, count: usize) -> Vec<(String, String)> {
-    let http = lab.client().build().unwrap();
-    let control = lab.env["lab"]["control_url"].as_str().unwrap();
-    let credentials: Value = http
-        .get(format!("{control}/credentials"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let body = json!({ "platform": "apns", "kind": kind, "environment": "production", "app": credentials["apns"]["bundleId"] });
+async fn phones(lab: &Process, count: usize) -> Vec<Phone> {
     let mut phones = Vec::new();
     for _ in 0..count {
-        let device: Value = http
-            .post(format!("{control}/devices"))
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let text = |name: &str| device[name].as_str().unwrap().to_owned();
-        phones.push((text("id"), text("token")));
+        phones.push(Phone::new(lab, APNS).await);
     }
     phones
 }
 
 /// Sends all, kills the server once enough are accepted; the numbers of those that were answered 201.
-async fn send_and_kill(
-    server: Process,
-    hub: &Value,
-    phones: &[(String, String)],
-) -> BTreeSet<usize> {
+async fn send_and_kill(server: Process, hub: &Value, phones: &[Phone]) -> BTreeSet<usize> {
     let connection =
         ConnectionString::parse(hub["connection_strings"]["send"].as_str().unwrap()).unwrap();
     let base_url = server.text("base_url").to_owned();
@@ -134,7 +86,7 @@ async fn send_and_kill(
             .header("servicebusnotification-format", "apple")
             .header(
                 "servicebusnotification-devicehandle",
-                &phones[number % PHONES].1,
+                &phones[number % PHONES].token,
             )
             .header("content-type", "application/json")
             .body(json!({ "aps": { "alert": number.to_string() } }).to_string());
@@ -183,7 +135,7 @@ async fn received(lab: &Process, phone: &str, wanted: &BTreeSet<usize>) -> BTree
 async fn nothing_answered_201_is_lost_when_the_server_is_killed() {
     let (lab_dir, dir) = (directory(), directory());
     let (lab, env) = lab_and_hub(lab_dir.path(), dir.path()).await;
-    let phones = phones(&lab, "alert", PHONES).await;
+    let phones = phones(&lab, PHONES).await;
     let accepted = send_and_kill(Process::serve(dir.path()), &env["hub"], &phones).await;
     assert!(
         accepted.len() >= ENOUGH && accepted.len() < SENDS,
@@ -194,14 +146,14 @@ async fn nothing_answered_201_is_lost_when_the_server_is_killed() {
     let _again = Process::serve(dir.path());
     let mut missing = accepted.clone();
     for _ in 0..PATIENCE {
-        for (index, (phone, _)) in phones.iter().enumerate() {
+        for (index, phone) in phones.iter().enumerate() {
             let wanted: BTreeSet<_> = missing
                 .iter()
                 .copied()
                 .filter(|number| number % PHONES == index)
                 .collect();
             if !wanted.is_empty() {
-                let got = received(&lab, phone, &wanted).await;
+                let got = received(&lab, &phone.id, &wanted).await;
                 missing.retain(|number| !got.contains(number));
             }
         }
@@ -217,68 +169,19 @@ async fn nothing_answered_201_is_lost_when_the_server_is_killed() {
     );
 }
 
-const CALLS: usize = 300;
+const CALLS: usize = 2_000;
 /// Accepted calls after which the server is killed.
-const ENOUGH_CALLS: usize = 100;
-
-/// A new user's id and token.
-async fn user(server: &Process, access_key: &str) -> (String, String) {
-    let body = json!({ "createTokenWithScopes": ["voip"] }).to_string();
-    let (target, host) = (
-        "/identities?api-version=2023-10-01",
-        format!("localhost:{}", server.https_port()),
-    );
-    let key = STANDARD.decode(access_key).unwrap();
-    let request = hmac::Request {
-        method: "POST",
-        target,
-        host: &host,
-        body: body.as_bytes(),
-    };
-    let http = server.client().build().unwrap();
-    let mut builder = http
-        .post(format!("https://{host}{target}"))
-        .header("content-type", "application/json");
-    for (name, value) in hmac::sign(request, &key, service::Clock::System.now().secs()) {
-        builder = builder.header(name, value);
-    }
-    let created: Value = builder
-        .body(body)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    (
-        text(&created["identity"]["id"]),
-        text(&created["accessToken"]["token"]),
-    )
-}
+const ENOUGH_CALLS: usize = 500;
 
 /// Places calls, kills the server once enough are accepted; the ids of those that were answered 201.
 async fn call_and_kill(server: Process, access_key: &str, phone: &str) -> BTreeSet<String> {
     let (alice, bob) = (
-        user(&server, access_key).await,
-        user(&server, access_key).await,
+        User::new(&server, access_key).await,
+        User::new(&server, access_key).await,
     );
     let base_url = server.text("base_url").to_owned();
     let http = server.client().build().unwrap();
-    let registration = json!({
-        "registrationId": "phone",
-        "clientDescription": { "appId": "test", "templateKey": "Test_Call_1.0" },
-        "transports": { "APNS": [{ "path": phone, "ttl": 3600 }] },
-    });
-    let path = format!("{base_url}/registrar/prod/v2/registrations");
-    let registered = http
-        .post(path)
-        .bearer_auth(&bob.1)
-        .json(&registration)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(registered.status(), 202);
+    register(&server, &bob, "APNS", phone).await;
     let accepted = watch::Sender::new(0_usize);
     let mut seen = accepted.subscribe();
     let kill = async {
@@ -287,10 +190,10 @@ async fn call_and_kill(server: Process, access_key: &str, phone: &str) -> BTreeS
         assert!(!server.ended_well());
     };
     let place = |_| {
-        let body = json!({ "targets": [{ "rawId": bob.0 }], "ringTimeoutInSeconds": 120 });
+        let body = json!({ "targets": [{ "rawId": bob.id }], "ringTimeoutInSeconds": 120 });
         let request = http
             .post(format!("{base_url}/calling/calls"))
-            .bearer_auth(&alice.1)
+            .bearer_auth(&alice.token)
             .json(&body);
         let accepted = &accepted;
         async move {
@@ -311,9 +214,9 @@ async fn call_and_kill(server: Process, access_key: &str, phone: &str) -> BTreeS
 async fn every_call_answered_201_rings_although_the_server_is_killed() {
     let (lab_dir, dir) = (directory(), directory());
     let (lab, env) = lab_and_hub(lab_dir.path(), dir.path()).await;
-    let (phone, token) = phones(&lab, "voip", 1).await.remove(0);
+    let phone = Phone::new(&lab, APNS_CALLS).await;
     let key = env["communication"]["access_key"].as_str().unwrap();
-    let mut missing = call_and_kill(Process::serve(dir.path()), key, &token).await;
+    let mut missing = call_and_kill(Process::serve(dir.path()), key, &phone.token).await;
     assert!(
         missing.len() < CALLS && missing.len() > ENOUGH_CALLS / 2,
         "{} were accepted",
@@ -325,7 +228,10 @@ async fn every_call_answered_201_rings_although_the_server_is_killed() {
     let control = lab.env["lab"]["control_url"].as_str().unwrap();
     let mut after = 0;
     while !missing.is_empty() {
-        let url = format!("{control}/devices/{phone}/notifications?after={after}&wait=10");
+        let url = format!(
+            "{control}/devices/{}/notifications?after={after}&wait=10",
+            phone.id
+        );
         let answer: Value = http.get(url).send().await.unwrap().json().await.unwrap();
         let notifications = answer["notifications"].as_array().unwrap();
         assert!(

@@ -1,11 +1,14 @@
 //! The real binary as a process: on free ports, in a temporary directory, stopped when the test ends.
 
+mod call;
 mod commands;
 mod connections;
 mod crash;
 mod doctor;
 mod env;
 mod lifetime;
+mod people;
+mod push;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -108,6 +111,11 @@ impl Process {
     /// A text of env.json.
     pub fn text(&self, name: &str) -> &str {
         self.env[name].as_str().unwrap()
+    }
+
+    /// Where its data is.
+    pub fn data_dir(&self) -> &str {
+        self.dir.to_str().unwrap()
     }
 
     /// What it has said on standard output.
