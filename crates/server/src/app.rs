@@ -3,6 +3,7 @@
 pub mod configured;
 pub mod device_lab;
 mod lab_server;
+pub mod push;
 pub mod webhooks;
 mod well_known;
 
@@ -16,8 +17,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use service::checkup::{Checkup, TENANT};
 use service::control::Registrations;
-use service::hubs::SendsConfig;
-use service::push::LanesConfig;
 use service::{App, Clock, Random, Settings};
 use store::Store;
 use store::seal::{KEY_LEN, Seal};
@@ -210,15 +209,12 @@ async fn start_app(
         tenant_id: tenant(config, &store, &random).await?,
         subscriptions: subscriptions(config),
         dev: mode == Mode::Dev,
-        push: LanesConfig {
-            // So that the lab is believed.
-            roots: authority
-                .map(|authority| authority.certificate.clone())
-                .into_iter()
-                .collect(),
-            ..LanesConfig::default()
-        },
-        sends: SendsConfig::default(),
+        // So that the lab is believed.
+        push: push::lanes(
+            &config.push,
+            authority.map(|authority| authority.certificate.clone()),
+        )?,
+        sends: push::sends(&config.push),
         webhooks: webhooks::config(
             &config.webhooks,
             mode,

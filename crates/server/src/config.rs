@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use service::hubs::SendsConfig;
+use service::push::LanesConfig;
 use url::Url;
 use uuid::Uuid;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub tls: Option<Certificates>,
     /// What one client may take.
     pub limits: Limits,
+    /// How pushes are sent and kept.
+    pub push: Push,
     /// Where webhooks may lead.
     pub webhooks: Webhooks,
     /// The device lab.
@@ -91,6 +95,24 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Seconds that requests under way get when the server stops.
     pub drain_seconds: u64,
+}
+
+/// How pushes are sent and kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Push {
+    /// Deliveries that one hub may have pending.
+    pub pending_per_hub: usize,
+    /// Hours that notifications and their deliveries are kept.
+    pub retention_hours: u64,
+    /// Connections that a lane holds at least.
+    pub least_connections: usize,
+    /// Connections that a lane opens at most.
+    pub most_connections: usize,
+    /// Pushes that may wait in a lane for a free connection.
+    pub queue: usize,
+    /// PEM: certificates of push services' authorities, believed beside the machine's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the URLs of webhooks and callbacks may lead.
@@ -163,6 +185,7 @@ impl Default for Config {
             }],
             tls: None,
             limits: Limits::default(),
+            push: Push::default(),
             webhooks: Webhooks::default(),
             lab: Lab::default(),
         }
@@ -178,6 +201,20 @@ impl Default for Limits {
             handshake_seconds: 10,
             header_bytes: 64 * 1024,
             drain_seconds: 8,
+        }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        let (lanes, sends) = (LanesConfig::default(), SendsConfig::default());
+        Self {
+            pending_per_hub: sends.pending_per_hub,
+            retention_hours: sends.retention.as_secs() / 3_600,
+            least_connections: lanes.least_connections,
+            most_connections: lanes.most_connections,
+            queue: lanes.queue,
+            ca_file: None,
         }
     }
 }
@@ -250,7 +287,24 @@ impl Config {
         {
             return Err(Failure::usage("`limits` must be greater than zero"));
         }
+        self.push.check()?;
         Ok(self)
+    }
+}
+
+impl Push {
+    fn check(&self) -> Result<()> {
+        let within = |key: &str, value: u64, most: u64| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(Failure::usage(format!("`push.{key}` must be 1 to {most}"))),
+        };
+        let many = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        within("pending_per_hub", many(self.pending_per_hub), 10_000_000)?;
+        within("queue", many(self.queue), 10_000_000)?;
+        within("retention_hours", self.retention_hours, 100 * 365 * 24)?;
+        let most = many(self.most_connections);
+        within("most_connections", most, 1_000)?;
+        within("least_connections", many(self.least_connections), most)
     }
 }
 
@@ -342,6 +396,13 @@ mod tests {
             ("base_url = 'http://localhost'", "base_url"),
             ("listen = 'localhost'", "listen"),
             ("[limits]\nheader_bytes = 1", "header_bytes"),
+            (
+                "[push]\nleast_connections = 9",
+                "`push.least_connections` must be 1 to 8",
+            ),
+            ("[push]\nmost_connections = 0", "most_connections"),
+            ("[push]\nqueue = 0", "queue"),
+            ("[push]\nretention_hours = 0", "retention_hours"),
         ] {
             let error = load(text, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

@@ -2,12 +2,12 @@
 
 use domain::address::AddressPolicy;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use service::webhook::{PlainHttp, WebhooksConfig};
 
 use super::Mode;
 use crate::config;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::tls;
 
 /// The rules for customers' URLs. `carillon dev` lets them lead to its own machine, where its user's receivers are.
 pub fn config(
@@ -24,14 +24,7 @@ pub fn config(
     };
     let mut roots: Vec<_> = own.into_iter().collect();
     if let Some(path) = &config.ca_file {
-        let cannot = |error: rustls_pki_types::pem::Error| {
-            let path = path.display();
-            Failure::usage(format!("`webhooks.ca_file` {path} cannot be read: {error}"))
-        };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(cannot)?;
-        for certificate in certificates {
-            roots.push(certificate.map_err(cannot)?);
-        }
+        roots.extend(tls::authorities("webhooks.ca_file", path)?);
     }
     Ok(WebhooksConfig {
         addresses: AddressPolicy {

@@ -179,6 +179,41 @@ const KEYS: &[Key] = &[
         &["Seconds that requests under way get when the server stops."],
     ),
     key(
+        "push.pending_per_hub",
+        &[
+            "Deliveries that one hub may have pending; a send beyond them is answered 429. A hub whose push service is down fills",
+            "its own room and nobody else's.",
+        ],
+    ),
+    key(
+        "push.retention_hours",
+        &[
+            "Hours that notifications and their deliveries are kept for telemetry, repeats and delivery lists.",
+        ],
+    ),
+    key(
+        "push.least_connections",
+        &[
+            "Connections that each lane holds at least. A credential has a lane for calls and one for everything else.",
+        ],
+    ),
+    key(
+        "push.most_connections",
+        &["Connections that a lane opens at most while pushes wait."],
+    ),
+    key(
+        "push.queue",
+        &["Pushes that may wait in a lane for a free connection."],
+    ),
+    shown(
+        "push.ca_file",
+        &[
+            "Authorities whose push services and remote hubs are believed beside those that the machine knows, PEM: for a",
+            "proxy or stand-in with a CA of its own.",
+        ],
+        "\"/etc/carillon/push-ca.pem\"",
+    ),
+    key(
         "webhooks.private_networks",
         &[
             "Let webhooks and callbacks lead to private networks (10.0.0.0/8, fd00::/8 and their like). Whoever may create a",

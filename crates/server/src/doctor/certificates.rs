@@ -53,7 +53,10 @@ fn authority(patient: &Patient<'_>) -> Vec<Finding> {
     let now = patient.clock.now();
     let authority = match Authority::read(dir) {
         Ok(authority) => authority,
-        Err(failure) => return vec![Finding::of(SUBJECT, failure)],
+        Err(failure) => {
+            let way_out = "It must be a file that the user of Carillon may read.";
+            return vec![Finding::of(SUBJECT, failure).or_way_out(way_out)];
+        }
     };
     if let Err(failure) = authority.leaf(Port::Server, &patient.names.hosts, now) {
         return vec![Finding::of(SUBJECT, failure)];
@@ -83,7 +86,10 @@ fn own_files(patient: &Patient<'_>, files: &Certificates) -> Vec<Finding> {
     const SUBJECT: &str = "certificates";
     let chain = match tls::load(files) {
         Ok(key) => key.cert,
-        Err(failure) => return vec![Finding::of(SUBJECT, failure)],
+        Err(failure) => {
+            let way_out = "`tls.certificate` and `tls.key` must be PEM files that the user of Carillon may read.";
+            return vec![Finding::of(SUBJECT, failure).or_way_out(way_out)];
+        }
     };
     let shown = files.certificate.display().to_string();
     let now = patient.clock.now();

@@ -39,7 +39,10 @@ pub(super) async fn look(patient: &Patient<'_>) -> Vec<Finding> {
     }
     match app::checkup(config).await {
         Ok(checkup) => findings.extend(examined(patient, &checkup).await),
-        Err(failure) => findings.push(Finding::of(DATABASE, failure)),
+        Err(failure) => {
+            let way_out = "The file of the master key must be one that the user of Carillon may read: 64 hexadecimal digits.";
+            findings.push(Finding::of(DATABASE, failure).or_way_out(way_out));
+        }
     }
     findings
 }
@@ -147,10 +150,11 @@ async fn hubs(patient: &Patient<'_>, checkup: &Checkup) -> Result<Vec<CheckedHub
         Running::Yes(_) => Ask::All,
         Running::No | Running::Unknown => Ask::Elsewhere,
     };
-    // The lab is believed by the authority that made its certificate. One that cannot be read is said elsewhere.
-    let authority = Authority::read(&patient.config.data_dir);
-    let roots = authority.map(|authority| vec![authority.certificate]);
-    Ok(checkup.hubs(ask, roots.unwrap_or_default()).await?)
+    // The lab is believed by the authority that made its certificate. What cannot be read is said elsewhere.
+    let authority = Authority::read(&patient.config.data_dir).ok();
+    let authority = authority.map(|authority| authority.certificate);
+    let lanes = app::push::lanes(&patient.config.push, authority);
+    Ok(checkup.hubs(ask, lanes.unwrap_or_default()).await?)
 }
 
 fn hub_findings(hub: &CheckedHub) -> Vec<Finding> {

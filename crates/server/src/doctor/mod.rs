@@ -79,6 +79,12 @@ impl Finding {
         self.way_out = Some(text.into());
         self
     }
+
+    /// The way out where the failure itself names none.
+    fn or_way_out(mut self, text: &str) -> Self {
+        self.way_out.get_or_insert_with(|| text.to_owned());
+        self
+    }
 }
 
 /// What everything is looked at with.
@@ -105,7 +111,10 @@ pub async fn examine(options: &ServerOptions) -> Vec<Finding> {
     let config = match options.config(Some(default)) {
         Ok(config) => config,
         // Without a configuration nobody knows where the rest is.
-        Err(failure) => return vec![Finding::of("configuration", failure)],
+        Err(failure) => {
+            let way_out = "`carillon config example` prints every key with what it takes.";
+            return vec![Finding::of("configuration", failure).or_way_out(way_out)];
+        }
     };
     let file = options.config.as_deref();
     let file = file.or(default.exists().then_some(default));
@@ -150,6 +159,9 @@ fn exposure(config: &Config) -> Vec<Finding> {
         );
         let way_out = "Set `base_url` to the address by which clients reach this server.";
         findings.push(Finding::warn("base URL", message).way_out(way_out));
+    }
+    if let Err(failure) = app::push::lanes(&config.push, None) {
+        findings.push(Finding::of("push services", failure));
     }
     if let Err(failure) = app::webhooks::config(&config.webhooks, Mode::Serve, None) {
         findings.push(Finding::of("webhooks", failure));

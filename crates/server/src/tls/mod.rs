@@ -6,6 +6,7 @@ pub mod bundle;
 mod renewal;
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -80,7 +81,25 @@ pub fn load(files: &Certificates) -> Result<CertifiedKey> {
     Ok(key)
 }
 
-fn wrong(file: &std::path::Path, error: &dyn std::fmt::Display) -> Failure {
+/// Reads the certificates of authorities that the configuration's `key` names.
+pub fn authorities(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let cannot = |problem: &dyn std::fmt::Display| {
+        let file = file.display();
+        Failure::usage(format!("`{key}` {file} cannot be used: {problem}")).way_out(
+            "name a PEM file of certificates that this user may read, or leave the key out",
+        )
+    };
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| cannot(&error))?;
+    let certificates: Vec<_> = certificates
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| cannot(&error))?;
+    match certificates.is_empty() {
+        true => Err(cannot(&"it holds no certificate")),
+        false => Ok(certificates),
+    }
+}
+
+fn wrong(file: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!(
         "{} cannot be used for TLS: {error}",
         file.display()

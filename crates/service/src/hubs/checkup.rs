@@ -8,7 +8,6 @@ use std::time::Duration;
 use domain::push::{Attempted, Credential, Lane, Outcome, Platform, Push};
 use domain::resource::Resource;
 use futures_util::stream::{self, StreamExt};
-use rustls::pki_types::CertificateDer;
 use store::ResourceQuery;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,16 +59,11 @@ const WITHIN: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 8;
 
 impl Checkup {
-    /// Asks with the credentials of every hub. `roots` are believed beside the machine's.
-    pub async fn hubs(
-        &self,
-        ask: Ask,
-        roots: Vec<CertificateDer<'static>>,
-    ) -> Result<Vec<CheckedHub>> {
+    /// Asks with the credentials of every hub, as a server with this configuration would.
+    pub async fn hubs(&self, ask: Ask, config: LanesConfig) -> Result<Vec<CheckedHub>> {
         let config = LanesConfig {
-            roots,
             least_connections: 1,
-            ..LanesConfig::default()
+            ..config
         };
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let lanes = Lanes::new(
