@@ -66,5 +66,14 @@ pub fn cpu_time(pid: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
+/// Bytes of memory that a process has in use, from `/proc/PID/status`.
+pub fn memory(pid: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().split(' ').next());
+    let kib: u64 = kib.context("short /proc/status")?.parse()?;
+    Ok(kib * 1_024)
+}
+
 /// `USER_HZ`, which is part of Linux's interface and 100 on every architecture in use.
 const TICKS_PER_SECOND: u64 = 100;

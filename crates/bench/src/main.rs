@@ -1,11 +1,15 @@
 //! Load generators and their reports. `cargo run --release -p bench -- help` tells what there is.
 //!
-//! Start at `sender`: the push lanes alone, against a `sink` in a process of its own; `push` goes through a server.
+//! Start at `sender`: the push lanes alone, against a `sink` in a process of its own; `push` and `events`
+//! go through a server.
 
+mod events;
 mod machine;
 mod push;
+mod receiver;
 mod report;
 mod sender;
+mod server;
 mod sink;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +27,8 @@ enum Load {
     Sender(sender::Options),
     /// Direct sends through a running server, from the request to the provider's socket.
     Push(push::Options),
+    /// Events through a running server, from the publisher to the webhook.
+    Events(events::Options),
     /// What the others push to: prints its address and certificate, answers until its input ends.
     #[command(hide = true)]
     Sink,
@@ -32,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().load {
         Load::Sender(options) => sender::run(&options),
         Load::Push(options) => push::run(&options),
+        Load::Events(options) => events::run(&options),
         Load::Sink => sink::serve(),
     }
 }

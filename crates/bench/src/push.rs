@@ -1,33 +1,26 @@
 //! Direct sends through a running server to a sink.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::{Value, json};
+use serde_json::json;
 use service::Clock;
-use service::http::Trust;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 use wire::arm::connection_string::ConnectionString;
 
 use crate::machine::{Machine, cpu_time};
 use crate::report::{self, Report, Row, micros};
+use crate::server::{Peer, Server};
 use crate::sink::{SENT_AT, Sink, now_micros};
 
 /// How the server is loaded.
@@ -56,9 +49,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let mut sink = Sink::start()?;
-    let server = Server::start(&options.carillon, &sink)?;
-    runtime.block_on(server.point_hub_at(&sink))?;
-    let target = Arc::new(server.target(options)?);
+    let server = Server::start(&options.carillon, Some(&sink.root))?;
+    runtime.block_on(point_hub_at(&server, &sink))?;
+    let target = Arc::new(target(&server, options)?);
     let warm = runtime.block_on(load(&target, options.in_flight, 20 * options.in_flight))?;
     arrived(&mut sink, warm.len())?;
     sink.reset()?;
@@ -99,6 +92,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             ("clients", report::each(clients_cpu, options.count)),
             ("sink", report::each(sink_cpu, options.count)),
         ],
+        bytes: Vec::new(),
     };
     report.print(options.json)
 }
@@ -120,155 +114,49 @@ fn arrived(sink: &mut Sink, count: u64) -> anyhow::Result<crate::sink::Arrivals>
     }
 }
 
-/// `carillon dev` on a directory of its own.
-struct Server {
-    child: Child,
-    directory: tempfile::TempDir,
-    environment: Value,
+/// Gives the hub of `carillon dev` a key whose endpoint is the sink.
+async fn point_hub_at(server: &Server, sink: &Sink) -> anyhow::Result<()> {
+    let key = rcgen::KeyPair::generate()?.serialize_der();
+    let body = json!({ "location": "global", "properties": { "apnsCredential": { "properties": {
+        "endpoint": sink.endpoint, "keyId": "ABC1234DEF", "appId": "TEAM123456",
+        "appName": "com.example.app", "token": STANDARD.encode(key),
+    } } } });
+    let hub = server.text("/hub/resource_id")?;
+    let path = format!("{hub}?api-version=2023-09-01");
+    server.control(Method::PUT, &path, Some(&body)).await?;
+    Ok(())
 }
 
-impl Server {
-    fn start(program: &Path, sink: &Sink) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir()?;
-        // The server believes the machine's roots, which are what this variable says.
-        let roots = directory.path().join("sink.pem");
-        let pem = STANDARD.encode(&sink.root);
-        std::fs::write(
-            &roots,
-            format!("-----BEGIN CERTIFICATE-----\n{pem}\n-----END CERTIFICATE-----\n"),
-        )?;
-        let data = directory.path().join("data");
-        let child = Command::new(program)
-            .args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-            .arg("--data-dir")
-            .arg(&data)
-            .env("SSL_CERT_FILE", &roots)
-            .env("CARILLON_LOG_FILTER", "warn")
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{} cannot be started; build it first", program.display()))?;
-        let mut server = Self {
-            child,
-            directory,
-            environment: Value::Null,
-        };
-        let began = Clock::System.instant();
-        while began.elapsed() < Duration::from_secs(30) {
-            if let Ok(text) = std::fs::read_to_string(data.join("env.json")) {
-                server.environment = serde_json::from_str(&text)?;
-                return Ok(server);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        anyhow::bail!("the server did not start")
-    }
-
-    fn pid(&self) -> String {
-        self.child.id().to_string()
-    }
-
-    fn text(&self, pointer: &str) -> anyhow::Result<&str> {
-        let value = self.environment.pointer(pointer).and_then(Value::as_str);
-        value.with_context(|| format!("env.json has no {pointer}"))
-    }
-
-    fn trust(&self) -> anyhow::Result<Trust> {
-        let file = self.directory.path().join("data").join("ca.pem");
-        Ok(Trust::new(
-            CertificateDer::pem_file_iter(file)?.collect::<Result<_, _>>()?,
-        ))
-    }
-
-    /// Gives the hub of `carillon dev` a key whose endpoint is the sink.
-    async fn point_hub_at(&self, sink: &Sink) -> anyhow::Result<()> {
-        let client = self.trust()?.client(Duration::from_secs(10))?;
-        let base = self.text("/base_url")?;
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", self.text("/client_id")?),
-            ("client_secret", self.text("/client_secret")?),
-            ("scope", "https://management.azure.com/.default"),
-        ];
-        let url = format!("{base}/{}/oauth2/v2.0/token", self.text("/tenant_id")?);
-        let answer = client.post(url).form(&form).send().await?;
-        let token: Value = answer.error_for_status()?.json().await?;
-        let token = token["access_token"].as_str().context("no access token")?;
-        let key = rcgen::KeyPair::generate()?.serialize_der();
-        let body = json!({ "location": "global", "properties": { "apnsCredential": { "properties": {
-            "endpoint": sink.endpoint, "keyId": "ABC1234DEF", "appId": "TEAM123456",
-            "appName": "com.example.app", "token": STANDARD.encode(key),
-        } } } });
-        let hub = self.text("/hub/resource_id")?;
-        let url = format!("{base}{hub}?api-version=2023-09-01");
-        let answer = client
-            .put(url)
-            .bearer_auth(token)
-            .json(&body)
-            .send()
-            .await?;
-        let status = answer.status();
-        ensure!(status.is_success(), "{status}: {}", answer.text().await?);
-        Ok(())
-    }
-
-    fn target(&self, options: &Options) -> anyhow::Result<Target> {
-        let connection = ConnectionString::parse(self.text("/hub/connection_strings/send")?)?;
-        let base = self.text("/base_url")?;
-        let hub = self.text("/hub/name")?;
-        let expiry = Clock::System.now().secs() + 3_600;
-        let key = wire::auth::sas::Key::new(&connection.key);
-        let (_, authority) = base.split_once("://").context("no base URL")?;
-        Ok(Target {
-            tls: TlsConnector::from(Arc::new(self.trust()?.tls(&[b"http/1.1"]))),
-            authority: authority.to_owned(),
-            path: format!("/{hub}/messages/?api-version=2020-06&direct=true"),
-            authorization: key.sign(&connection.key_name, &format!("{base}/{hub}"), expiry),
-            push_type: if options.calls { "voip" } else { "alert" },
-        })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It is ours, and there is nothing to do about one that does not end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn target(server: &Server, options: &Options) -> anyhow::Result<Target> {
+    let connection = ConnectionString::parse(server.text("/hub/connection_strings/send")?)?;
+    let base = server.text("/base_url")?;
+    let hub = server.text("/hub/name")?;
+    let expiry = Clock::System.now().secs() + 3_600;
+    let key = wire::auth::sas::Key::new(&connection.key);
+    Ok(Target {
+        peer: server.peer()?,
+        path: format!("/{hub}/messages/?api-version=2020-06&direct=true"),
+        authorization: key.sign(&connection.key_name, &format!("{base}/{hub}"), expiry),
+        push_type: if options.calls { "voip" } else { "alert" },
+    })
 }
 
 /// Where sends go, and with what.
 struct Target {
-    tls: TlsConnector,
-    authority: String,
+    peer: Peer,
     path: String,
     authorization: String,
     push_type: &'static str,
 }
 
 impl Target {
-    /// A connection, and the task that moves its bytes.
-    async fn connect(&self) -> anyhow::Result<(SendRequest<Full<Bytes>>, JoinSet<()>)> {
-        let tcp = TcpStream::connect(&self.authority).await?;
-        tcp.set_nodelay(true)?;
-        let host = self.authority.split(':').next().unwrap_or_default();
-        let name = ServerName::try_from(host.to_owned())?;
-        let io = TokioIo::new(self.tls.connect(name, tcp).await?);
-        let (sender, connection) = http1::handshake(io).await?;
-        let mut moving = JoinSet::new();
-        moving.spawn(async move {
-            // How it ends is seen by the requests on it.
-            let _ = connection.await;
-        });
-        Ok((sender, moving))
-    }
-
     fn request(&self) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut body = format!("{SENT_AT}{},\"data\":\"", now_micros());
         let filler = 784_usize.saturating_sub(body.len());
         body.extend(std::iter::repeat_n('x', filler));
         body.push_str("\"}");
         Ok(Request::post(&self.path)
-            .header("host", &self.authority)
+            .header("host", &self.peer.authority)
             .header("authorization", &self.authorization)
             .header("content-type", "application/json;charset=utf-8")
             .header("servicebusnotification-format", "apple")
@@ -295,7 +183,7 @@ async fn load(target: &Arc<Target>, in_flight: u64, count: u64) -> anyhow::Resul
 
 async fn client(target: &Target, left: &AtomicU64) -> anyhow::Result<Histogram<u64>> {
     let mut took = micros();
-    let (mut sender, _moving) = target.connect().await?;
+    let (mut sender, _moving) = target.peer.connect().await?;
     while left
         .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
         .is_ok()

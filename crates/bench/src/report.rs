@@ -20,6 +20,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What shared the processors: a name, and its processor time for each one counted, in microseconds.
     pub beside: Vec<(&'static str, f64)>,
+    /// How large something is: a name, and bytes.
+    pub bytes: Vec<(&'static str, u64)>,
 }
 
 /// Microseconds of `cpu` for each of `count`.
@@ -102,6 +104,9 @@ impl Report {
         }
         for (name, cpu) in &self.beside {
             println!("beside it, the {name}: {cpu:.1} µs of CPU each");
+        }
+        for (name, bytes) in &self.bytes {
+            println!("{name}: {bytes} bytes");
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         machine: Machine::read(),
         rows: vec![Row::new("pushes accepted", &latencies, took, Some(cpu))],
         beside: Vec::new(),
+        bytes: Vec::new(),
     };
     report.print(options.json)
 }
