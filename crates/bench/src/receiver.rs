@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::report::micros;
 use crate::sink::now_micros;
@@ -86,6 +87,7 @@ impl Drop for Receiver {
 }
 
 async fn accept(listener: TcpListener, arrived: Arc<Arrived>) {
+    let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         // Without it a small answer waits for more to come; the figures would show it.
         let _ = stream.set_nodelay(true);
@@ -95,7 +97,7 @@ async fn accept(listener: TcpListener, arrived: Arc<Arrived>) {
             async move { Ok::<_, Infallible>(answer(request, &arrived).await) }
         });
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             // The server may close it at any time.
             let _ = connection.await;
         });

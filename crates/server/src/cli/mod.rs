@@ -10,6 +10,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod env;
+mod event;
 mod json;
 mod lab;
 mod login;
@@ -69,6 +70,8 @@ enum Command {
     Call(call::Call),
     /// Send a notification to one device through a hub.
     Push(push::Push),
+    /// Publish events, and see what becomes of them.
+    Event(event::Event),
     /// Sign in to the control plane.
     Login(login::LoginCommand),
     /// Send a GET to the control plane, e.g. carillon GET "/subscriptions?api-version=2022-12-01".
@@ -122,6 +125,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Demo(command) => command.run().await,
             Command::Call(command) => command.run().await,
             Command::Push(command) => command.run().await,
+            Command::Event(command) => command.run().await,
             Command::Login(command) => command.run().await,
             Command::Get(command) => command.run(Method::GET).await,
             Command::Post(command) => command.run(Method::POST).await,

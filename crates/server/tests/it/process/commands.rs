@@ -45,6 +45,38 @@ fn the_documents_single_quoted_body_links_a_hub() {
 }
 
 #[test]
+fn an_event_is_published_in_the_schema_that_its_topic_takes() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let data_dir = ["--data-dir", dir.path().to_str().unwrap()];
+    let publish = |args: &[&str]| run(&[&["event", "publish"], args, &data_dir].concat());
+    let one = publish(&["{\"a\":1}", "--type", "Contoso.A", "--id", "e-1"]);
+    assert!(one.status.success(), "{}", stderr(&one));
+    let shown = String::from_utf8_lossy(&one.stdout);
+    assert!(shown.contains("event e-1"), "{shown}");
+    let many = publish(&["--count", "5000"]);
+    let shown = String::from_utf8_lossy(&many.stdout);
+    assert!(shown.contains("5000 events"), "{shown}");
+
+    let no_json = publish(&["{a:1"]);
+    assert_eq!(no_json.status.code(), Some(2), "{}", stderr(&no_json));
+    let refused = publish(&["--topic", "events", "--key", "AAAA"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("401 Unauthorized: Unauthorized:"),
+        "{}",
+        stderr(&refused)
+    );
+    let unknown = publish(&["--topic", "nothing", "--key", server.text("client_id")]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        stderr(&unknown).contains("no such topic"),
+        "{}",
+        stderr(&unknown)
+    );
+}
+
+#[test]
 fn a_sign_in_is_kept_for_its_server() {
     let dir = directory();
     let home = directory();
