@@ -5,6 +5,7 @@
 pub mod body;
 pub mod call_events;
 pub mod calling;
+pub mod chat_events;
 pub mod identifier;
 pub mod identity;
 pub mod push_payload;
