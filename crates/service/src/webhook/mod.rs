@@ -245,6 +245,11 @@ impl Request {
 }
 
 impl Answered {
+    /// Nothing was sent, for there is nowhere to send it.
+    pub fn unsent(problem: String) -> Self {
+        Self::without(Failure::Resolution(problem), Duration::ZERO)
+    }
+
     fn without(failure: Failure, deadline: Duration) -> Self {
         let (answer, error) = match failure {
             Failure::Resolution(error) => (Answer::ResolutionError, error),
