@@ -25,6 +25,17 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Whose rules a destination follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// A webhook of an event subscription.
+    Webhook,
+    /// An Azure resource of an event subscription: a function by its resource id.
+    AzureResource,
+    /// The callback URI of a call, which lives no longer than the call does.
+    Callback,
+}
+
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -66,6 +77,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reason with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::MaxDeliveryAttemptsExceeded,
+            Self::TimeToLiveExceeded,
+            Self::Undeliverable,
+        ];
+        all.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// The word in a dead-lettered event.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -110,25 +131,38 @@ impl Answer {
         }
     }
 
+    /// Whether it was taken: a callback by any 2xx.
+    fn is_success_for(&self, manner: Manner) -> bool {
+        match (self, manner) {
+            (Self::Status { code, .. }, Manner::Callback) => (200..300).contains(code),
+            _ => self.is_success(),
+        }
+    }
+
     /// Whether no further attempt can help. "Azure resources" (a function by resource id) are asked again after 401;
-    /// a webhook is not. 410 says that the endpoint is gone for good (Azure retries it; we do not).
-    fn is_final(&self, azure_resource: bool) -> bool {
+    /// a webhook is not. 410 says that the endpoint is gone for good (Azure retries it; we do not). Callbacks are tried
+    /// again after timeouts, 408, 429 and 5xx alone.
+    fn is_final(&self, manner: Manner) -> bool {
         match self {
+            Self::Status { code, .. } if manner == Manner::Callback => {
+                !matches!(code, 408 | 429 | 500..)
+            }
             Self::Status {
                 code: 400 | 403 | 410 | 413,
                 ..
             } => true,
-            Self::Status { code: 401, .. } => !azure_resource,
+            Self::Status { code: 401, .. } => manner == Manner::Webhook,
             _ => false,
         }
     }
 
     /// The least wait before the next attempt, by what was answered.
-    fn floor(&self, azure_resource: bool) -> Duration {
+    fn floor(&self, manner: Manner) -> Duration {
         let seconds = match self {
+            _ if manner == Manner::Callback => 0,
             Self::Status {
                 code: 401 | 404, ..
-            } if azure_resource => 300,
+            } if manner == Manner::AzureResource => 300,
             Self::Status { code: 408, .. } => 120,
             Self::Status { code: 503, .. } => 30,
             _ => 10,
@@ -147,6 +181,30 @@ impl Answer {
         }
     }
 
+    /// Whether the endpoint works, whatever it thinks of this event: it took it, or refused it for what it is.
+    pub fn shows_life(&self) -> bool {
+        let refuses = matches!(
+            self,
+            Self::Status {
+                code: 400 | 413,
+                ..
+            }
+        );
+        self.is_success() || refuses
+    }
+
+    /// How long the endpoint itself asks to be spared: "429, 503: throttle, honour Retry-After".
+    pub fn asks_for_rest(&self) -> Option<Duration> {
+        let busy = matches!(
+            self,
+            Self::Status {
+                code: 429 | 503,
+                ..
+            }
+        );
+        Some(self.asked()).filter(|asked| busy && !asked.is_zero())
+    }
+
     /// How long a subscription that keeps failing this way is spared before it is probed with one event.
     pub fn probation(&self) -> Duration {
         let seconds = match self {
@@ -162,12 +220,18 @@ impl Answer {
     }
 }
 
-/// The wait before the `retry`-th retry, counted from 1: "10 seconds, 30 seconds, 1 minute, 5 minutes, 10 minutes,
-/// 30 minutes, 1 hour, 3 hours, 6 hours, every 12 hours up to 24 hours".
-pub fn schedule(retry: u32) -> Duration {
-    let steps = [10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600];
-    let index = usize::try_from(retry.saturating_sub(1)).unwrap_or(usize::MAX);
-    Duration::from_secs(steps.get(index).copied().unwrap_or(43_200))
+impl Manner {
+    /// The wait before the `retry`-th retry, counted from 1: "10 seconds, 30 seconds, 1 minute, 5 minutes, 10 minutes,
+    /// 30 minutes, 1 hour, 3 hours, 6 hours, every 12 hours up to 24 hours". For callbacks nothing is documented; a call
+    /// does not last so long.
+    fn schedule(self, retry: u32) -> Duration {
+        let steps: &[u64] = match self {
+            Self::Callback => &[1, 2, 4, 8, 15],
+            _ => &[10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200],
+        };
+        let index = usize::try_from(retry.saturating_sub(1)).unwrap_or(usize::MAX);
+        Duration::from_secs(steps[index.min(steps.len() - 1)])
+    }
 }
 
 /// An event's place in its life: when it was published, and how often it was tried, the last time included.
@@ -177,8 +241,8 @@ pub struct Tried {
     pub published_at: Timestamp,
     /// Attempts so far.
     pub attempts: u32,
-    /// Whether the destination is an Azure resource rather than a webhook.
-    pub azure_resource: bool,
+    /// What kind of destination it is.
+    pub manner: Manner,
 }
 
 /// What follows from `answer`. `jitter` is in `0.0..1.0`: each wait grows by up to a tenth of itself.
@@ -189,17 +253,19 @@ pub fn next(
     now: Timestamp,
     jitter: f64,
 ) -> Next {
-    if answer.is_success() {
+    if answer.is_success_for(tried.manner) {
         return Next::Delivered;
     }
-    if answer.is_final(tried.azure_resource) {
+    if answer.is_final(tried.manner) {
         return Next::DeadLetter(Reason::Undeliverable);
     }
     if tried.attempts >= policy.max_attempts {
         return Next::DeadLetter(Reason::MaxDeliveryAttemptsExceeded);
     }
-    let wait = schedule(tried.attempts)
-        .max(answer.floor(tried.azure_resource))
+    let wait = tried
+        .manner
+        .schedule(tried.attempts)
+        .max(answer.floor(tried.manner))
         .max(answer.asked());
     Next::Retry(now + wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 10.0))
 }
@@ -218,10 +284,14 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 
     fn after(answer: &Answer, attempts: u32, azure_resource: bool) -> Next {
+        let manner = match azure_resource {
+            true => Manner::AzureResource,
+            false => Manner::Webhook,
+        };
         let tried = Tried {
             published_at: NOW,
             attempts,
-            azure_resource,
+            manner,
         };
         next(RetryPolicy::default(), tried, answer, NOW, 0.0)
     }
@@ -239,14 +309,16 @@ mod tests {
 
     #[test]
     fn waits_follow_the_published_schedule() {
-        let waits: Vec<u64> = (1..=11).map(|retry| schedule(retry).as_secs()).collect();
+        let waits: Vec<u64> = (1..=11)
+            .map(|retry| Manner::Webhook.schedule(retry).as_secs())
+            .collect();
         assert_eq!(
             waits,
             [
                 10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 43_200
             ]
         );
-        assert_eq!(schedule(u32::MAX).as_secs(), 43_200);
+        assert_eq!(Manner::Webhook.schedule(u32::MAX).as_secs(), 43_200);
     }
 
     /// The page's table of answers, webhook and Azure resource.
@@ -305,11 +377,31 @@ mod tests {
     }
 
     #[test]
+    fn a_callback_is_tried_again_soon_and_by_its_own_rules() {
+        let after = |code, attempts| {
+            let tried = Tried {
+                published_at: NOW,
+                attempts,
+                manner: Manner::Callback,
+            };
+            next(RetryPolicy::default(), tried, &status(code), NOW, 0.0)
+        };
+        let waits = [1, 2, 3, 4, 5, 6].map(|attempts| after(500, attempts));
+        assert_eq!(waits, [1, 2, 4, 8, 15, 15].map(retry_in));
+        assert_eq!(after(299, 1), Next::Delivered);
+        for code in [302, 400, 401, 404, 410] {
+            let dead = Next::DeadLetter(Reason::Undeliverable);
+            assert_eq!(after(code, 1), dead, "{code}");
+        }
+        assert_eq!(after(429, 1), retry_in(1));
+    }
+
+    #[test]
     fn jitter_only_lengthens() {
         let tried = Tried {
             published_at: NOW,
             attempts: 1,
-            azure_resource: false,
+            manner: Manner::Webhook,
         };
         let next = next(RetryPolicy::default(), tried, &status(500), NOW, 1.0);
         assert_eq!(next, Next::Retry(NOW + Duration::from_secs(11)));

@@ -46,7 +46,7 @@ pub enum Miss {
 
 #[derive(Clone, Debug)]
 struct Advanced {
-    path: Vec<String>,
+    path: Path,
     test: Test,
 }
 
@@ -116,6 +116,11 @@ impl Filter {
         self.types.as_ref()
     }
 
+    /// Whether it looks inside events: [`View::envelope`] is needed for nothing else.
+    pub fn looks_inside(&self) -> bool {
+        !self.advanced.is_empty()
+    }
+
     /// Whether the event matches; if not, which part says no.
     pub fn check(&self, event: &View<'_>) -> Result<(), Miss> {
         if let Some(types) = &self.types
@@ -164,23 +169,38 @@ impl Filter {
 impl Advanced {
     fn compile(spec: &wire::event::filter::AdvancedFilter) -> Self {
         Self {
-            // "The dot (.) is always a separator": a key with a dot in it cannot be addressed.
-            path: spec
-                .key
-                .split('.')
-                .map(|part| part.trim().to_owned())
-                .collect(),
+            path: Path::parse(&spec.key),
             test: Test::compile(&spec.operator),
         }
     }
 
     fn holds(&self, envelope: &Value, into_arrays: bool) -> bool {
-        match find(envelope, &self.path) {
+        match find(envelope, &self.path.0) {
             None | Some(Value::Null) => self.test.holds_without_value(),
             Some(Value::Array(items)) if !matches!(self.test, Test::Null(_)) => {
                 into_arrays && self.test.holds_for_any(items)
             }
             Some(value) => self.test.holds(value),
+        }
+    }
+}
+
+/// Where in an event: an envelope field, or `data.…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path(Vec<String>);
+
+impl Path {
+    /// "The dot (.) is always a separator": a key with a dot in it cannot be addressed.
+    pub fn parse(text: &str) -> Self {
+        Self(text.split('.').map(|part| part.trim().to_owned()).collect())
+    }
+
+    /// The value there as text, if it is a string, a number or a boolean.
+    pub fn text(&self, envelope: &Value) -> Option<String> {
+        match find(envelope, &self.0)? {
+            Value::String(text) => Some(text.clone()),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+            _ => None,
         }
     }
 }

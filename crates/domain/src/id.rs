@@ -16,18 +16,28 @@ pub struct Id<K> {
 pub mod kind {
     /// A call.
     pub enum Call {}
+    /// Where events are delivered to.
+    pub enum Destination {}
     /// An event that happened here.
     pub enum Event {}
     /// A process among those that share a database.
     pub enum Node {}
     /// A notification accepted for sending.
     pub enum Notification {}
+    /// What events happen at.
+    pub enum Source {}
     /// A device registration of a user (the registrar's `registrationId`).
     pub enum Registration {}
 }
 
 /// Id of a call.
 pub type CallId = Id<kind::Call>;
+/// Id of a destination of events, short enough to stand in every row: made from the key of an event subscription, or
+/// from the id of a call's connection.
+pub type DestinationId = Id<kind::Destination>;
+/// Id of what events happen at, short enough to stand in every row: made from the key of a topic, or of the resource
+/// behind a system topic.
+pub type SourceId = Id<kind::Source>;
 /// Id of an event.
 pub type EventId = Id<kind::Event>;
 /// Id of a node: the same for every run on one data directory.

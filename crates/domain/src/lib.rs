@@ -14,6 +14,7 @@ pub mod filter;
 pub mod hub;
 pub mod id;
 pub mod identity;
+pub mod lane;
 pub mod notification;
 pub mod outcome;
 pub mod push;
