@@ -44,6 +44,8 @@ pub struct Inner {
     pub(crate) control: Control,
     /// Every topic and event subscription, for the data plane.
     pub(crate) events: events::Directory,
+    /// What delivers events.
+    pub(crate) deliveries: events::Deliveries,
     /// Every namespace and hub, for the data plane.
     pub(crate) hubs: hubs::Directory,
     /// What hubs are sending.
@@ -76,6 +78,7 @@ impl App {
             &stopping,
         );
         let webhooks = Webhooks::new(settings.webhooks.clone(), clock.clone(), &tasks, &stopping);
+        let deliveries = events::Deliveries::new(&store, &settings.node);
         let sends = hubs::Sends::new(&store, settings.node.clone(), settings.sends.clone());
         let control = Control::open(&store, &random).await?;
         let token_secret = TokenSecret::open(&store, &random).await?;
@@ -91,6 +94,7 @@ impl App {
             tasks,
             stopping,
             events: events::Directory::default(),
+            deliveries,
             hubs: hubs::Directory::default(),
             sends,
         };
@@ -100,6 +104,8 @@ impl App {
         app.watch_control();
         app.refresh_hubs().await?;
         app.refresh_events().await?;
+        app.recover_events().await?;
+        app.tasks.spawn(app.clone().follow_backlogs());
         app.tasks.spawn(app.clone().follow_hubs());
         app.join_nodes().await?;
         app.tasks.spawn(app.clone().keep_lease());

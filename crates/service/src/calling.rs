@@ -77,12 +77,17 @@ impl App {
             return Ok(None);
         }
         let call = read.call;
-        tx.insert_events(&self.events_of(&call, &changes, now))
+        let events = self.events_of(&call, &changes, now);
+        let source = self.communication(&call.communication);
+        let source = source.map(|resource| resource.key.clone());
+        let routed = self
+            .record_events(&mut tx, &source.unwrap_or_default(), events)
             .await?;
         tx.insert_notifications(&self.settings.node, &stops.notifications)
             .await?;
         tx.insert_rings(&call.id, &stops.rings).await?;
         tx.commit().await?;
+        self.deliver_events(routed);
         self.after_change(&call, &changes, stops.notifications);
         Ok(Some(call))
     }

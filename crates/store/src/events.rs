@@ -1,36 +1,121 @@
-//! Events, written in the transaction of the change that caused them.
+//! Events: written with the change that caused them, or accepted from a publisher; read, swept.
+//!
+//! Publications are accepted in batches ([`EventWriter`]): one statement a table and one commit for everything that
+//! queued up meanwhile.
+
+use std::borrow::Borrow;
+use std::sync::Arc;
 
 use domain::event::Event;
-use domain::id::EventId;
+use domain::id::{EventId, NodeId, SourceId};
 use domain::time::Timestamp;
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
+use wire::event::InputSchema;
 
 use crate::db::{read, tx};
+use crate::event_deliveries::NewDelivery;
+use crate::values::chunks;
 use crate::{Error, Result, Store, Tx};
 
-const INSERT: &str = "insert into events (id, topic, kind, subject, data, occurred_at) values ($1, $2, $3, $4, $5, $6)";
-const AFTER: &str = "select id, topic, kind, subject, data, occurred_at from events
-    where occurred_at > $1 or (occurred_at = $1 and id > $2) order by occurred_at, id limit $3";
+mod writer;
+
+pub use writer::EventWriter;
+
+/// A publication: its events and where they go, all or nothing.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The version of the subscriptions that the events were matched with.
+    pub version: Option<String>,
+    /// The events.
+    pub events: Vec<Arc<Event>>,
+    /// Where each goes.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// What became of a [`Publication`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is durable.
+    Durable,
+    /// Subscriptions have changed since it was matched: nothing was written.
+    Outdated,
+}
+
+const COLUMNS: usize = 7;
+
+fn insert(values: &str) -> String {
+    format!(
+        "insert into events (id, source, input, kind, subject, body, published_at) values {values}"
+    )
+}
+
+const EVENT: &str =
+    "select id, source, input, kind, subject, body, published_at from events where id = $1";
+const AFTER: &str = "select id, source, input, kind, subject, body, published_at from events \
+    where id > $1 order by id limit $2";
+const OF_SOURCE: &str = "select id, source, input, kind, subject, body, published_at from events \
+    where source = $1 and id >= $2 and id < $3 order by id limit $4";
+const SWEEP: [&str; 3] = [
+    "delete from event_attempts where event_id in (select e.id from events e where e.id < $1 and not exists \
+     (select 1 from event_deliveries d where d.event_id = e.id and d.state in ('pending', 'dead')) \
+     order by e.id limit $2)",
+    "delete from event_deliveries where event_id in (select e.id from events e where e.id < $1 and not exists \
+     (select 1 from event_deliveries d where d.event_id = e.id and d.state in ('pending', 'dead')) \
+     order by e.id limit $2)",
+    "delete from events where id in (select e.id from events e where e.id < $1 and not exists \
+     (select 1 from event_deliveries d where d.event_id = e.id and d.state in ('pending', 'dead')) \
+     order by e.id limit $2)",
+];
 
 #[derive(FromRow)]
-struct Row {
+pub(crate) struct EventRow {
     id: String,
-    topic: String,
+    source: String,
+    input: String,
     kind: String,
     subject: String,
-    data: String,
-    occurred_at: i64,
+    body: String,
+    published_at: i64,
 }
 
 impl Store {
-    /// Up to `limit` events after the one that happened at `at` and has the id `id`, oldest first.
-    pub async fn events_after(&self, at: Timestamp, id: &str, limit: u32) -> Result<Vec<Event>> {
+    /// An event.
+    pub async fn event(&self, id: &EventId) -> Result<Option<Event>> {
+        let row = read!(
+            self,
+            fetch_optional,
+            sqlx::query_as::<_, EventRow>(EVENT).bind(id.as_str())
+        )?;
+        row.map(Event::try_from).transpose()
+    }
+
+    /// Up to `limit` events after the one with the id `id`, in the order of acceptance.
+    pub async fn events_after(&self, id: &str, limit: u32) -> Result<Vec<Event>> {
         let rows = read!(
             self,
             fetch_all,
-            sqlx::query_as::<_, Row>(AFTER)
-                .bind(at.micros())
+            sqlx::query_as::<_, EventRow>(AFTER)
                 .bind(id)
+                .bind(i64::from(limit))
+        )?;
+        rows.into_iter().map(Event::try_from).collect()
+    }
+
+    /// Up to `limit` events of a source from the id `from` on and before the id `to`, in the order of acceptance.
+    pub async fn events_of(
+        &self,
+        source: &SourceId,
+        from: &str,
+        to: &str,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        let rows = read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, EventRow>(OF_SOURCE)
+                .bind(source.as_str())
+                .bind(from)
+                .bind(to)
                 .bind(i64::from(limit))
         )?;
         rows.into_iter().map(Event::try_from).collect()
@@ -38,41 +123,95 @@ impl Store {
 }
 
 impl Tx {
-    /// Writes events that happened.
-    pub async fn insert_events(&mut self, events: &[Event]) -> Result<()> {
-        for event in events {
-            tx!(
-                self,
-                execute,
-                sqlx::query(INSERT)
-                    .bind(event.id.as_str())
-                    .bind(&event.topic)
-                    .bind(&event.kind)
-                    .bind(&event.subject)
-                    .bind(event.data.to_string())
-                    .bind(event.at.micros())
-            )?;
+    /// Records the publications that were matched with the subscriptions as they are, and says of each what became
+    /// of it.
+    pub async fn record_publications(
+        &mut self,
+        publications: &[impl Borrow<Publication>],
+        version: &str,
+        node: &NodeId,
+    ) -> Result<Vec<Recorded>> {
+        if publications.is_empty() {
+            return Ok(Vec::new());
+        }
+        let current = self.meta(version).await?;
+        let recorded: Vec<_> = publications
+            .iter()
+            .map(|one| match one.borrow().version == current {
+                true => Recorded::Durable,
+                false => Recorded::Outdated,
+            })
+            .collect();
+        let fresh = || {
+            let all = publications.iter().map(Borrow::borrow);
+            all.filter(|one: &&Publication| one.version == current)
+        };
+        let events: Vec<&Event> = fresh()
+            .flat_map(|one| &one.events)
+            .map(|event| &**event)
+            .collect();
+        self.insert_events(&events).await?;
+        let deliveries: Vec<&NewDelivery> = fresh().flat_map(|one| &one.deliveries).collect();
+        self.insert_event_deliveries(&deliveries, node).await?;
+        Ok(recorded)
+    }
+
+    /// Writes events.
+    pub async fn insert_events(&mut self, events: &[impl Borrow<Event>]) -> Result<()> {
+        for chunk in chunks(events) {
+            let sql = insert(&self.values(chunk.len(), COLUMNS));
+            tx!(self, execute, {
+                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+                for event in chunk.iter().map(Borrow::borrow) {
+                    query = query
+                        .bind(event.id.as_str())
+                        .bind(event.source.as_str())
+                        .bind(event.input.as_str())
+                        .bind(event.kind.as_str())
+                        .bind(event.subject.as_str())
+                        .bind(event.body.as_str())
+                        .bind(event.published_at.micros());
+                }
+                query
+            })?;
         }
         Ok(())
     }
+
+    /// Deletes up to `limit` events before the id `before` with their deliveries and attempts, unless one is still to be
+    /// delivered or dead-lettered; says how many.
+    pub async fn sweep_events(&mut self, before: &EventId, limit: u32) -> Result<u64> {
+        let mut swept = 0;
+        for sql in SWEEP {
+            swept = tx!(
+                self,
+                execute,
+                sqlx::query(sql)
+                    .bind(before.as_str())
+                    .bind(i64::from(limit))
+            )?;
+        }
+        Ok(swept)
+    }
 }
 
-impl TryFrom<Row> for Event {
+impl TryFrom<EventRow> for Event {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
-        let data = serde_json::from_str(&row.data).map_err(|error| Error::BadRow {
+    fn try_from(row: EventRow) -> Result<Self> {
+        let input = InputSchema::parse(&row.input).ok_or_else(|| Error::BadRow {
             table: "events",
             key: row.id.clone(),
-            problem: error.to_string(),
+            problem: format!("unknown schema '{}'", row.input),
         })?;
         Ok(Self {
             id: EventId::new(row.id),
-            topic: row.topic,
+            source: SourceId::new(row.source),
+            input,
             kind: row.kind,
             subject: row.subject,
-            data,
-            at: Timestamp::from_micros(row.occurred_at),
+            body: row.body,
+            published_at: Timestamp::from_micros(row.published_at),
         })
     }
 }

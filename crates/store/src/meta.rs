@@ -48,6 +48,15 @@ impl Store {
 }
 
 impl Tx {
+    /// The value of `name`, if it was ever set.
+    pub async fn meta(&mut self, name: &str) -> Result<Option<String>> {
+        Ok(tx!(
+            self,
+            fetch_optional,
+            sqlx::query_scalar::<_, String>(GET).bind(name)
+        )?)
+    }
+
     /// Sets the value of `name`.
     pub async fn set_meta(&mut self, name: &str, value: &str) -> Result<()> {
         tx!(self, execute, sqlx::query(PUT).bind(name).bind(value))?;

@@ -60,9 +60,13 @@ impl Tx {
             let ids: Vec<String> = tx!(
                 self,
                 fetch_all,
-                sqlx::query_scalar(TAKE).bind(node.as_str()).bind(gone)
+                sqlx::query_scalar(TAKE)
+                    .bind(node.as_str())
+                    .bind(gone.as_str())
             )?;
             taken.extend(ids.into_iter().map(NotificationId::new));
+            // Whoever refills the backlog of a destination finds these there.
+            self.release_deliveries(&NodeId::new(gone)).await?;
         }
         if taken.is_empty() {
             return Ok(Vec::new());

@@ -6,7 +6,6 @@ use domain::call::Verb;
 use domain::device::Health;
 use domain::id::RegistrationId;
 use domain::identity::UserId;
-use domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::comm::{Comm, User};
@@ -91,11 +90,7 @@ async fn ended(comm: &Comm, user: &User, call: &Value) -> Value {
 
 /// The types of the events written so far.
 async fn events(comm: &Comm) -> Vec<String> {
-    let events = comm
-        .test
-        .app
-        .events_after(Timestamp::from_secs(0), "", 100)
-        .await;
+    let events = comm.test.app.events_after("", 100).await;
     let name = |kind: &str| {
         kind.trim_start_matches("Microsoft.Communication.")
             .to_owned()

@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::time::Duration;
 
-use domain::time::Timestamp;
 use serde_json::{Value, json};
 use service::Clock;
 use tokio::runtime::{Builder, Runtime};
@@ -191,7 +190,7 @@ async fn two_nodes_end_a_call_once() {
     comm.test.app.stop().await;
 
     let after = TestApp::start_node(&url, "first", clock, Vec::new()).await;
-    let events = after.app.events_after(Timestamp::from_secs(0), "", 1_000);
+    let events = after.app.events_after("", 1_000);
     let ended = events.await.unwrap();
     let ended = ended
         .iter()

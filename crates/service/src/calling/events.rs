@@ -2,7 +2,6 @@
 
 use domain::call::{Call, Change, State};
 use domain::event::Event;
-use domain::id::EventId;
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use wire::acs::call_events::{self, CallEvent, Ending, Incoming, Participant};
@@ -16,11 +15,6 @@ impl App {
     /// The `serverCallId` of a call.
     pub fn server_call_id(&self, call: &Call) -> String {
         server_call_id(&self.settings.base_url, call.id.as_str())
-    }
-
-    /// Up to `limit` events after the one that happened at `at` and has the id `id`, oldest first.
-    pub async fn events_after(&self, at: Timestamp, id: &str, limit: u32) -> Result<Vec<Event>> {
-        Ok(self.store.events_after(at, id, limit).await?)
     }
 
     pub(super) fn call_started(
@@ -101,14 +95,13 @@ impl App {
     }
 
     fn event(&self, communication: &Communication, event: CallEvent, now: Timestamp) -> Event {
-        Event {
-            id: EventId::new(self.random.uuid().to_string()),
-            topic: communication.id.as_str().to_owned(),
-            kind: event.kind.to_owned(),
-            subject: event.subject,
-            data: event.data,
-            at: now,
-        }
+        self.event_at(
+            &communication.id,
+            event.kind,
+            event.subject,
+            &event.data,
+            now,
+        )
     }
 }
 

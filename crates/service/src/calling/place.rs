@@ -29,11 +29,14 @@ impl App {
         let events = self.events_of_new(&call, &communication, now)?;
         let mut tx = self.store.begin().await?;
         tx.insert_call(&call).await?;
-        tx.insert_events(&events).await?;
+        let routed = self
+            .record_events(&mut tx, &communication.key, events)
+            .await?;
         tx.insert_notifications(&self.settings.node, &told.notifications)
             .await?;
         tx.insert_rings(&call.id, &told.rings).await?;
         tx.commit().await?;
+        self.deliver_events(routed);
         self.deliver_rings(told.notifications);
         self.watch_deadline(call.id.clone(), call.ring_deadline);
         Ok(call)

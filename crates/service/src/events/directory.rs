@@ -142,6 +142,7 @@ impl App {
             }
         }
         self.events.snapshot.store(Arc::new(snapshot));
+        self.follow_subscriptions();
         Ok(())
     }
 

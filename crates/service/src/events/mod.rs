@@ -1,12 +1,61 @@
 //! Events: topics, event subscriptions, and the way of an event from its publisher to its subscribers.
 //!
-//! Start at [`Directory`]: which topics and subscriptions there are, in memory.
+//! Start at [`Directory`] for which topics and subscriptions there are, in memory, and at [`App::publish_events`] for
+//! what happens to an event: it is matched and written ([`accept`]), sent by the lane of each destination ([`lane`],
+//! [`drive`]), and read again from the store where it had to wait ([`backlog`]).
+//!
+//! [`App::publish_events`]: crate::App::publish_events
 
+mod accept;
+mod backlog;
+mod destination;
 mod directory;
 mod document;
+mod drive;
+mod ids;
+mod lane;
 mod publish;
+mod request;
 
+use domain::id::NodeId;
+use store::Store;
+use store::batch::Limits;
+use store::events::EventWriter;
+use tokio_util::task::TaskTracker;
+
+pub use accept::Routed;
+pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
 pub(crate) use document::TopicKeys;
 pub use document::{EVENT_SUBSCRIPTIONS, SYSTEM_TOPICS, TOPICS};
+pub use ids::{destination_id, source_id};
 pub use publish::Publisher;
+
+use crate::control::VERSION;
+
+/// What delivers events.
+pub(crate) struct Deliveries {
+    lanes: lane::Lanes,
+    ids: ids::Ids,
+    writer: EventWriter,
+}
+
+impl Deliveries {
+    pub(crate) fn new(store: &Store, node: &NodeId) -> Self {
+        // A tracker of its own: the writer ends with the app, later than the tasks that a stop waits for.
+        let tasks = TaskTracker::new();
+        Self {
+            lanes: lane::Lanes::default(),
+            ids: ids::Ids::default(),
+            writer: store.event_writer(node.clone(), VERSION, &tasks, BATCH),
+        }
+    }
+}
+
+const BATCH: Limits = Limits {
+    queue: 16_384,
+    batch: 512,
+};
+
+#[cfg(test)]
+mod tests;

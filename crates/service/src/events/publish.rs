@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use domain::event::Event;
-use domain::id::EventId;
 use domain::topic::Topic;
 use http::HeaderMap;
 use metrics::{counter, histogram};
@@ -144,7 +142,7 @@ impl App {
     async fn take(&self, topic: &Arc<Topic>, headers: &HeaderMap, body: &[u8]) -> Result<u64> {
         let events = self.read(topic, headers, body)?;
         let count = events.len() as u64;
-        self.record_published(topic, events).await?;
+        self.publish_events(topic, events).await?;
         Ok(count)
     }
 
@@ -157,24 +155,6 @@ impl App {
         };
         let events = event::read(topic.input, &topic.mapping, &mut stamp, headers, body);
         Ok(events?)
-    }
-
-    async fn record_published(&self, topic: &Topic, published: Vec<Published>) -> Result<()> {
-        let at = self.clock.now();
-        let events: Vec<_> = published
-            .into_iter()
-            .map(|event| Event {
-                id: EventId::new(self.random.uuid().to_string()),
-                topic: topic.id.as_str().to_owned(),
-                kind: event.kind,
-                subject: event.subject,
-                data: serde_json::from_str(&event.body).unwrap_or_default(),
-                at,
-            })
-            .collect();
-        let mut tx = self.store.begin().await?;
-        tx.insert_events(&events).await?;
-        Ok(tx.commit().await?)
     }
 }
 

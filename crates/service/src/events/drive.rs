@@ -1,0 +1,305 @@
+//! The task that drives a lane: it sends what may be sent, settles what was answered, and reads more of the backlog.
+//!
+//! A lane has such a task only while it has something to do. Nothing it waits for holds up another lane.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use domain::delivery::{Answer, Next, Reason, Tried, has_expired, next};
+use domain::event::{DeliveryState, LastAttempt};
+use domain::lane::{Load, Parcel};
+use domain::time::Timestamp;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use store::event_deliveries::Settlement;
+
+use super::destination::{Destination, Order};
+use super::lane::{Cargo, Lane};
+use super::request::request;
+use crate::App;
+use crate::webhook::Answered;
+
+/// What a lane's task waits for.
+type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What it waited for.
+enum Done {
+    /// A request was answered, or could not be sent.
+    Answered(Box<Sent>),
+    /// What followed from an answer is durable.
+    Settled,
+    /// The next page of the backlog is in memory.
+    Refilled,
+}
+
+/// A request that was answered.
+struct Sent {
+    destination: Arc<Destination>,
+    load: Load<Cargo>,
+    answered: Answered,
+}
+
+impl App {
+    /// Sees to it that a lane is driven.
+    pub(super) fn drive(&self, lane: Arc<Lane>) {
+        if lane.take_the_wheel() {
+            self.tasks.spawn(self.clone().run_lane(lane));
+        }
+    }
+
+    async fn run_lane(self, lane: Arc<Lane>) {
+        let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
+        let mut refilling = false;
+        loop {
+            lane.under_way.store(work.len(), Relaxed);
+            let now = self.clock.now();
+            let turn = lane.turn(now, refilling);
+            for load in turn.loads {
+                self.begin_load(&lane, &turn.destination, load, now, &work);
+            }
+            if let Some(rows) = turn.refill {
+                refilling = true;
+                let refill = self.clone().refill(Arc::clone(&lane), rows);
+                work.push(Box::pin(async move {
+                    refill.await;
+                    Done::Refilled
+                }));
+            }
+            lane.under_way.store(work.len(), Relaxed);
+            if work.is_empty() && turn.wakes_at.is_none() && lane.leave_the_wheel() {
+                return;
+            }
+            tokio::select! {
+                Some(done) = work.next(), if !work.is_empty() => match done {
+                    Done::Answered(sent) => self.take_answer(&lane, *sent, &work),
+                    Done::Settled => {}
+                    Done::Refilled => refilling = false,
+                },
+                () = lane.wake.notified() => {}
+                () = self.sleep_until(turn.wakes_at) => {}
+                () = self.stopping.cancelled() => break,
+            }
+        }
+        self.finish_lane(&lane, work).await;
+    }
+
+    /// What is under way when the server stops may end; what is not is left to the next start.
+    async fn finish_lane(&self, lane: &Lane, mut work: FuturesUnordered<Work>) {
+        let ending = async {
+            while let Some(done) = work.next().await {
+                if let Done::Answered(sent) = done
+                    && sent.answered.answer.is_success()
+                {
+                    self.take_answer(lane, *sent, &work);
+                }
+            }
+        };
+        // The server stops in real time, whatever the clock of a test says.
+        let _ = tokio::time::timeout(STOP_WITHIN, ending).await;
+    }
+
+    async fn sleep_until(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.clock.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Sends a load, but for what is too old: "the time to live is checked only when the next attempt comes due".
+    fn begin_load(
+        &self,
+        lane: &Arc<Lane>,
+        destination: &Arc<Destination>,
+        mut load: Load<Cargo>,
+        now: Timestamp,
+        work: &FuturesUnordered<Work>,
+    ) {
+        let policy = destination.policy;
+        let is_old =
+            |parcel: &mut Parcel<Cargo>| has_expired(policy, parcel.load.event.published_at, now);
+        let old: Vec<_> = load.parcels.extract_if(.., is_old).collect();
+        if !old.is_empty() {
+            let reason = Reason::TimeToLiveExceeded;
+            let ends = old
+                .iter()
+                .map(|parcel| end(destination, &parcel.load, reason, None, now));
+            work.push(self.settle_events(ends.collect()));
+            lane.let_go(old.iter().map(|parcel| &parcel.load.event));
+        }
+        if load.parcels.is_empty() {
+            lane.with(|queue| queue.put_down(&load));
+            // There may be room for more.
+            lane.wake.notify_one();
+            return;
+        }
+        let sending = self.clone().carry(Arc::clone(destination), load);
+        work.push(Box::pin(sending));
+    }
+
+    async fn carry(self, destination: Arc<Destination>, load: Load<Cargo>) -> Done {
+        let answered = match request(&destination, &load.parcels) {
+            Ok(request) => self.webhooks.send(request).await,
+            Err(problem) => Answered::unsent(problem),
+        };
+        Done::Answered(Box::new(Sent {
+            destination,
+            load,
+            answered,
+        }))
+    }
+
+    /// What follows from an answer.
+    fn take_answer(&self, lane: &Lane, sent: Sent, work: &FuturesUnordered<Work>) {
+        let Sent {
+            destination,
+            load,
+            answered,
+        } = sent;
+        let now = self.clock.now();
+        let answer = &answered.answer;
+        let jitter = match answer.is_success() {
+            true => 0.0,
+            false => self.random.fraction(),
+        };
+        let keeps = destination.order != Order::None && !lane.is_closed();
+        let mut settled = Vec::with_capacity(load.parcels.len());
+        let mut held_until = now;
+        let mut next_due: Option<Timestamp> = None;
+        for parcel in &load.parcels {
+            let cargo = &parcel.load;
+            let tried = Tried {
+                published_at: cargo.event.published_at,
+                attempts: cargo.attempts + 1,
+                manner: destination.manner,
+            };
+            let last = Some(last(answer, now));
+            settled.push(match next(destination.policy, tried, answer, now, jitter) {
+                Next::Delivered => Settlement {
+                    state: DeliveryState::Delivered,
+                    due_at: now,
+                    attempts: tried.attempts,
+                    last,
+                    ..settlement(&destination, cargo)
+                },
+                Next::DeadLetter(reason) => {
+                    let cargo = Cargo {
+                        attempts: tried.attempts,
+                        ..cargo.clone()
+                    };
+                    end(&destination, &cargo, reason, last, now)
+                }
+                Next::Retry(due_at) => {
+                    held_until = held_until.max(due_at);
+                    next_due = Some(next_due.map_or(due_at, |due| due.min(due_at)));
+                    Settlement {
+                        held: keeps,
+                        due_at,
+                        attempts: tried.attempts,
+                        last,
+                        ..settlement(&destination, cargo)
+                    }
+                }
+            });
+        }
+        lane.with(|queue| queue.done(&load, answer, now));
+        let (back, gone): (Vec<_>, Vec<_>) = load
+            .parcels
+            .into_iter()
+            .zip(&settled)
+            .partition(|(_, one)| one.held);
+        lane.let_go(gone.iter().map(|(parcel, _)| &parcel.load.event));
+        let back = back.into_iter().map(|(mut parcel, _)| {
+            parcel.load.attempts += 1;
+            parcel
+        });
+        let back: Vec<_> = back.collect();
+        match next_due {
+            Some(due_at) if back.is_empty() => lane.note(due_at),
+            _ => lane.with(|queue| queue.hold(back, held_until)),
+        }
+        work.push(self.settle_events(settled));
+    }
+
+    /// Ends a lane: what it holds and has not begun goes back to the store.
+    pub(super) fn retire(&self, lane: &Lane) {
+        self.deliveries.lanes.remove(&lane.key);
+        let destination = lane.destination();
+        let back = lane.close();
+        lane.let_go(back.iter().map(|parcel| &parcel.load.event));
+        lane.wake.notify_one();
+        let settled: Vec<_> = back
+            .iter()
+            .map(|parcel| settlement(&destination, &parcel.load))
+            .collect();
+        if !settled.is_empty() {
+            self.tasks.spawn(self.settle_events(settled));
+        }
+    }
+
+    /// Makes what follows durable; tries until it is or the server stops.
+    fn settle_events(&self, settled: Vec<Settlement>) -> Work {
+        let app = self.clone();
+        Box::pin(async move {
+            loop {
+                match app.deliveries.writer.settle(settled.clone()).await {
+                    Ok(()) | Err(store::Error::Stopping) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "deliveries of events could not be settled; it is tried again");
+                        let pause = app.clock.sleep(Duration::from_secs(1));
+                        if app.stopping.run_until_cancelled(pause).await.is_none() {
+                            break;
+                        }
+                    }
+                }
+            }
+            Done::Settled
+        })
+    }
+}
+
+fn settlement(destination: &Destination, cargo: &Cargo) -> Settlement {
+    Settlement {
+        event: Arc::clone(&cargo.event),
+        destination: Arc::clone(&destination.id),
+        state: DeliveryState::Pending,
+        held: false,
+        due_at: cargo.event.published_at,
+        attempts: cargo.attempts,
+        last: None,
+        reason: None,
+    }
+}
+
+/// The end of a delivery that is given up.
+fn end(
+    destination: &Destination,
+    cargo: &Cargo,
+    reason: Reason,
+    last: Option<LastAttempt>,
+    now: Timestamp,
+) -> Settlement {
+    let (state, due_at) = destination.given_up(now);
+    Settlement {
+        state,
+        due_at,
+        last,
+        reason: Some(reason),
+        ..settlement(destination, cargo)
+    }
+}
+
+fn last(answer: &Answer, at: Timestamp) -> LastAttempt {
+    LastAttempt {
+        at,
+        status: match answer {
+            Answer::Status { code, .. } => Some(*code),
+            _ => None,
+        },
+        outcome: answer.outcome().to_owned(),
+    }
+}
+
+/// What is under way when the server stops has this long.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
