@@ -9,6 +9,7 @@ help:                    ## what can be made
 	@sed -n 's/^\([a-z]*\): .*## /  make \1	/p; s/^\([a-z]*\):  *## /  make \1	/p' Makefile | expand -t 16
 
 demo:                    ## an incoming call rings an iPhone and an Android phone (ARGS=--once ends by itself)
+	@scripts/cargo.sh build --locked --package carillon --bin carillon
 	@scripts/cargo.sh run --quiet --locked --package carillon --bin carillon -- demo $(ARGS)
 
 test:                    ## everything: format, lints, docs, Rust tests on both databases, official clients

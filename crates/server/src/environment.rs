@@ -214,22 +214,26 @@ impl Environment {
 
     /// Variables for shells: the ones that Azure's SDKs, az, Python, Node and OpenSSL read, and our own.
     pub fn variables(&self, data_dir: &Path) -> Vec<(&'static str, String)> {
-        let data_dir = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+        let data_dir = data_dir::absolute(data_dir);
         let path = |path: &Path| path.display().to_string();
         let mut all = vec![
             ("CARILLON_DATA_DIR", path(&data_dir)),
             ("CARILLON_HTTP_URL", self.http_url.clone()),
         ];
         if let Some(ca_file) = &self.ca_file {
-            let bundle = path(&data_dir.join(BUNDLE));
-            all.extend([
-                ("CARILLON_CA_FILE", path(ca_file)),
-                // Python, curl and OpenSSL take one file instead of the system's roots: it must hold both.
-                ("REQUESTS_CA_BUNDLE", bundle.clone()),
-                ("CURL_CA_BUNDLE", bundle.clone()),
-                ("SSL_CERT_FILE", bundle),
-                ("NODE_EXTRA_CA_CERTS", path(ca_file)),
-            ]);
+            all.push(("CARILLON_CA_FILE", path(ca_file)));
+            let bundle = data_dir.join(BUNDLE);
+            // Before the first start there is none, and a program that is told of it would believe nobody.
+            let bundle = Some(bundle).filter(|bundle| bundle.exists());
+            all.extend(bundle.iter().flat_map(|bundle| {
+                [
+                    // Python, curl and OpenSSL take one file instead of the system's roots: it must hold both.
+                    ("REQUESTS_CA_BUNDLE", path(bundle)),
+                    ("CURL_CA_BUNDLE", path(bundle)),
+                    ("SSL_CERT_FILE", path(bundle)),
+                    ("NODE_EXTRA_CA_CERTS", path(ca_file)),
+                ]
+            }));
         }
         let mut add =
             |name, value: Option<&String>| all.extend(value.map(|value| (name, value.clone())));

@@ -22,8 +22,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 pub struct Call {
     /// Whom to call: a communication user id, 8:acs:…
-    #[arg(required = true, value_name = "USER")]
+    #[arg(required_unless_present = "lab_phones", value_name = "USER")]
     to: Vec<String>,
+    /// Call a new user who has an iPhone and an Android phone of the device lab
+    #[arg(long, conflicts_with = "to")]
+    lab_phones: bool,
     /// The caller's access token [default: that of a new user]
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -41,9 +44,13 @@ pub struct Call {
 }
 
 impl Call {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(mut self) -> Result<()> {
         let client = self.target.find()?;
         let data = DataPlane::new(&client);
+        if self.lab_phones {
+            let (callee, _) = data.new_user_with_phones().await?;
+            self.to.push(callee.id);
+        }
         let caller = match &self.token {
             Some(token) => User::new(String::new(), super::stdin_if_dash(token)?),
             None => data.new_user().await?,
@@ -108,6 +115,7 @@ async fn watch(data: &DataPlane<'_>, timeline: &Timeline, caller: &User, id: &st
                 delivery["endpoint"].as_str().unwrap_or_default(),
                 described(delivery)
             );
+            let words = words.trim().to_owned();
             if shown.get(&key) != Some(&words) {
                 spinner.suspend(|| timeline.line(event(delivery), &words));
                 shown.insert(key, words);
@@ -123,9 +131,10 @@ async fn watch(data: &DataPlane<'_>, timeline: &Timeline, caller: &User, id: &st
 }
 
 fn event(delivery: &Value) -> &'static str {
-    match delivery["event"].as_str() {
-        Some("IncomingCall") | None => "pushed",
-        Some(_) => "stopped",
+    match (delivery["event"].as_str(), delivery["state"].as_str()) {
+        (_, Some("notSent")) => "not sent",
+        (Some("IncomingCall") | None, _) => "pushed",
+        (Some(_), _) => "stopped",
     }
 }
 

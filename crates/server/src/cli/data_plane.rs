@@ -125,7 +125,7 @@ impl<'c> DataPlane<'c> {
     }
 
     /// A new phone, with the app that the lab's own credentials are for.
-    pub async fn new_phone(&self, name: &'static str, platform: &str) -> Result<Phone> {
+    async fn new_phone(&self, name: &'static str, platform: &str) -> Result<Phone> {
         let credentials = self.lab(Method::GET, "/credentials", None).await?;
         let mut body =
             json!({ "platform": platform, "app": credentials["apns"]["bundleId"], "name": name });
@@ -143,7 +143,7 @@ impl<'c> DataPlane<'c> {
     }
 
     /// Registers a phone as a device of `user`, under its name.
-    pub async fn register(&self, user: &User, phone: &Phone, transport: &str) -> Result<()> {
+    async fn register(&self, user: &User, phone: &Phone, transport: &str) -> Result<()> {
         let body = json!({
             "registrationId": phone.name,
             "clientDescription": { "appId": "Carillon", "templateKey": "Carillon_Call_1.0" },
@@ -157,6 +157,16 @@ impl<'c> DataPlane<'c> {
         )
         .await?;
         Ok(())
+    }
+
+    /// A new user who has a virtual iPhone and a virtual Android phone.
+    pub async fn new_user_with_phones(&self) -> Result<(User, [Phone; 2])> {
+        let user = self.new_user().await?;
+        let iphone = self.new_phone("iPhone", "apns").await?;
+        let android = self.new_phone("Android", "fcm").await?;
+        self.register(&user, &iphone, "APNS").await?;
+        self.register(&user, &android, "FCM").await?;
+        Ok((user, [iphone, android]))
     }
 
     /// The next notification of a phone behind `after`; `None` if there is none within ten seconds.

@@ -31,7 +31,12 @@ pub struct LoginCommand {
     #[arg(long, value_name = "GUID", requires = "client_secret")]
     client_id: Option<String>,
     /// Its secret; `-` reads it from standard input
-    #[arg(long, value_name = "SECRET", requires = "client_id")]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "client_id",
+        allow_hyphen_values = true
+    )]
     client_secret: Option<String>,
     /// The tenant of the app registration
     #[arg(long, value_name = "GUID", default_value = "adfs")]

@@ -139,7 +139,7 @@ impl Push {
         if !status.is_success() {
             return Err(Failure::failed(format!(
                 "the hub answers {status}: {}",
-                text.trim()
+                detail(&text)
             )));
         }
         let id = location
@@ -197,5 +197,35 @@ impl Push {
             ))
         })?;
         Ok(body["deliveries"][0].clone())
+    }
+}
+
+/// What a hub's error says: `<Error><Code/><Detail/></Error>` without its tracking id.
+fn detail(xml: &str) -> String {
+    let detail = xml.split_once("<Detail>").map_or(xml, |(_, rest)| rest);
+    let detail = detail.split("</Detail>").next().unwrap_or_default();
+    let detail = detail.split(".TrackingId:").next().unwrap_or_default();
+    [
+        ("&apos;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(detail.trim().to_owned(), |text, (entity, plain)| {
+        text.replace(entity, plain)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hubs_error_is_a_sentence() {
+        let xml = "<Error><Code>400</Code><Detail>SubCode=40000. &apos;a&amp;lt;&apos; is wrong.TrackingId:1,TimeStamp:2</Detail></Error>";
+        assert_eq!(detail(xml), "SubCode=40000. 'a&lt;' is wrong");
+        assert_eq!(detail("upstream is down"), "upstream is down");
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use clap::Args;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use service::{Clock, Random};
 
 use super::client::{Client, Target};
@@ -63,11 +63,15 @@ impl Verb {
         if status.is_success() {
             return Ok(());
         }
-        Err(Failure::failed(format!(
+        let failure = Failure::failed(format!(
             "{} answers {status}{}",
             client.base_url,
             json::error_of(&text)
-        )))
+        ));
+        Err(match status {
+            StatusCode::UNAUTHORIZED => failure.way_out("`carillon login` signs in"),
+            _ => failure,
+        })
     }
 
     async fn request(

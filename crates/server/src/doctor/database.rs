@@ -139,7 +139,7 @@ fn sign_in(count: usize) -> Finding {
         ),
         count => Finding::ok(
             SUBJECT,
-            format!("{count} app registrations and users may sign in."),
+            format!("App registrations and users who may sign in: {count}."),
         ),
     }
 }

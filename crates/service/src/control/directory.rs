@@ -164,11 +164,8 @@ impl Registrations {
 
     /// 256 bits of chance, so that a plain hash of it is enough to keep.
     fn new_secret(&self) -> SecretString {
-        use base64::Engine as _;
-        let bytes = self.random.bytes::<32>();
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .encode(bytes)
-            .into()
+        // In hexadecimal no secret begins with a hyphen, which command lines would take for an option.
+        hex::encode(self.random.bytes::<32>()).into()
     }
 
     fn secret_credential(&self, secret: &SecretString) -> AppCredential {

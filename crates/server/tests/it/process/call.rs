@@ -75,6 +75,22 @@ async fn a_call_that_is_declined_has_rung_all_the_same() {
     assert!(timeline(&call).contains("declined"), "{}", timeline(&call));
 }
 
+#[test]
+fn the_labs_phones_ring_for_whoever_has_none() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    link(&server);
+    let args = ["call", "--lab-phones", "--ring-timeout", "5"];
+    let call = run(&[&args[..], &["--data-dir", server.data_dir()]].concat());
+    assert_eq!(call.status.code(), Some(0), "{}", stderr(&call));
+    let said = timeline(&call);
+    for phone in ["iPhone apns accepted 200", "Android fcm accepted 200"] {
+        assert!(said.contains(phone), "{said}");
+    }
+    let both = run(&["call", "--lab-phones", "8:acs:x"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
 #[tokio::test]
 async fn a_call_that_rings_no_device_ends_with_1_and_says_why() {
     let dir = directory();

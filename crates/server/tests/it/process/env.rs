@@ -49,6 +49,12 @@ fn a_configured_server_is_described_before_it_starts_while_it_runs_and_after() {
         !dir.path().join("data").exists(),
         "asking has made something"
     );
+    let shell = env(dir.path(), &[]);
+    let shell = String::from_utf8_lossy(&shell.stdout);
+    assert!(
+        !shell.contains("REQUESTS_CA_BUNDLE"),
+        "there is none yet: {shell}"
+    );
 
     std::fs::create_dir(dir.path().join("data")).unwrap();
     let data_dir = dir.path().join("data");
