@@ -209,6 +209,7 @@ async fn start_app(
         tenant_id: tenant(config, &store, &random).await?,
         subscriptions: subscriptions(config),
         dev: mode == Mode::Dev,
+        identity: config.limits.identity_rates(mode),
         // So that the lab is believed.
         push: push::lanes(
             &config.push,

@@ -3,6 +3,7 @@
 pub mod example;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use service::hubs::SendsConfig;
+use service::identity::IdentityRates;
 use service::push::LanesConfig;
 use url::Url;
 use uuid::Uuid;
 
+use crate::app::Mode;
 use crate::app::device_lab::Addresses;
 use crate::failure::{Failure, Result};
 
@@ -95,6 +98,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Seconds that requests under way get when the server stops.
     pub drain_seconds: u64,
+    /// How often in thirty seconds a communication resource may create users, and how often issue tokens.
+    pub identity_issues: u32,
+    /// How often in thirty seconds a communication resource may delete users, and how often revoke tokens.
+    pub identity_revocations: u32,
 }
 
 /// How pushes are sent and kept.
@@ -201,6 +208,8 @@ impl Default for Limits {
             handshake_seconds: 10,
             header_bytes: 64 * 1024,
             drain_seconds: 8,
+            identity_issues: 1000,
+            identity_revocations: 500,
         }
     }
 }
@@ -327,6 +336,17 @@ impl Limits {
     /// How long requests under way get when the server stops.
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    /// How often identities may be asked for; in `carillon dev` as often as a test likes.
+    pub fn identity_rates(&self, mode: Mode) -> IdentityRates {
+        match mode {
+            Mode::Dev => IdentityRates::default(),
+            Mode::Serve => IdentityRates {
+                issue: NonZeroU32::new(self.identity_issues),
+                revoke: NonZeroU32::new(self.identity_revocations),
+            },
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,10 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request. Never fails: what goes wrong is a response.
     fn handle(&self, request: http::Request<Body>) -> impl Future<Output = Response> + Send;
 }
+
+/// The address that a request came from: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// A bound port that does not accept yet.
 #[derive(Debug)]
@@ -155,8 +159,8 @@ impl<H: Handler> Serve<H> {
                 () = self.stopping.cancelled() => return,
                 next = next => next,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, address)) => (stream, Peer(address.ip())),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -168,17 +172,17 @@ impl<H: Handler> Serve<H> {
                 let _slot = slot;
                 tokio::select! {
                     () = abandon.cancelled() => {}
-                    () = serve.connection(stream) => {}
+                    () = serve.connection(stream, peer) => {}
                 }
             });
         }
     }
 
-    async fn connection(self, stream: TcpStream) {
+    async fn connection(self, stream: TcpStream, peer: Peer) {
         // Without NODELAY small answers wait for the peer's delayed ACK. A socket that is gone shows at the first read.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            return self.http1(stream).await;
+            return self.http1(stream, peer).await;
         };
         let handshake = tls.accept(stream);
         let stream = match tokio::time::timeout(self.limits.handshake_timeout(), handshake).await {
@@ -187,12 +191,16 @@ impl<H: Handler> Serve<H> {
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => self.http2(stream).await,
-            _ => self.http1(stream).await,
+            Some(b"h2") => self.http2(stream, peer).await,
+            _ => self.http1(stream, peer).await,
         }
     }
 
-    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        peer: Peer,
+    ) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -201,7 +209,7 @@ impl<H: Handler> Serve<H> {
             // A client that has sent its request may shut down its side and still wait for the answer.
             .half_close(true);
         let handler = self.handler.clone();
-        let service = service_fn(move |request| answer(handler.clone(), request));
+        let service = service_fn(move |request| answer(handler.clone(), peer, request));
         let mut connection = pin!(
             builder
                 .serve_connection(TokioIo::new(stream), service)
@@ -217,7 +225,11 @@ impl<H: Handler> Serve<H> {
         note(ended);
     }
 
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        peer: Peer,
+    ) {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -226,7 +238,7 @@ impl<H: Handler> Serve<H> {
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX));
         let handler = self.handler.clone();
-        let service = service_fn(move |request| answer(handler.clone(), request));
+        let service = service_fn(move |request| answer(handler.clone(), peer, request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -241,8 +253,10 @@ impl<H: Handler> Serve<H> {
 
 async fn answer(
     handler: impl Handler,
-    request: http::Request<Incoming>,
+    peer: Peer,
+    mut request: http::Request<Incoming>,
 ) -> std::result::Result<Response, Infallible> {
+    request.extensions_mut().insert(peer);
     Ok(handler.handle(request.map(Body::new)).await)
 }
 

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::events;
 use crate::hubs;
-use crate::identity::TokenSecret;
+use crate::identity::{IdentityUse, TokenSecret};
 use crate::push::Lanes;
 use crate::webhook::Webhooks;
 use crate::{Clock, Random, Result, Settings};
@@ -40,6 +40,8 @@ pub struct Inner {
     pub tasks: TaskTracker,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
+    /// How often each communication resource did what to its identities.
+    pub(crate) identity_use: IdentityUse,
     /// Sign-in, communication resources and links, for every request.
     pub(crate) control: Control,
     /// Every topic and event subscription, for the data plane.
@@ -86,6 +88,7 @@ impl App {
             store,
             token_secret,
             control,
+            identity_use: IdentityUse::default(),
             clock,
             random,
             settings,

@@ -5,6 +5,7 @@
 //! request on, because each request looks the identity up.
 
 mod access;
+mod rates;
 mod tokens;
 
 use std::time::Duration;
@@ -14,8 +15,11 @@ use domain::time::Timestamp;
 use wire::acs::identity::TokenRequest;
 
 pub use access::SignedRequest;
+pub use rates::IdentityRates;
+pub(crate) use rates::IdentityUse;
 pub(crate) use tokens::{SECRET, TokenSecret};
 
+use self::rates::Operation;
 use crate::control::Communication;
 use crate::{App, Error, Result};
 
@@ -36,6 +40,11 @@ impl App {
     ) -> Result<(Identity, Option<AccessToken>)> {
         let scopes = token.map(|token| scopes(token, "createTokenWithScopes"));
         let scopes = scopes.transpose()?;
+        let operation = match token {
+            None => Operation::Create,
+            Some(_) => Operation::CreateWithToken,
+        };
+        self.limit_identity(communication, operation)?;
         let now = self.clock.now();
         let identity = Identity {
             id: UserId::of_resource(&communication.immutable_id, self.random.uuid()),
@@ -63,12 +72,14 @@ impl App {
         request: &TokenRequest,
     ) -> Result<AccessToken> {
         let scopes = scopes(request, "scopes")?;
+        self.limit_identity(communication, Operation::IssueToken)?;
         let identity = self.identity_of(communication, user).await?;
         self.token_of(communication, &identity, &scopes, request)
     }
 
     /// Revokes every token of a user, and forgets the user's devices: who may no longer call may no longer be rung.
     pub async fn revoke_tokens(&self, communication: &Communication, user: &str) -> Result<()> {
+        self.limit_identity(communication, Operation::RevokeTokens)?;
         let identity = self.identity_of(communication, user).await?;
         let mut tx = self.store.begin().await?;
         // Later than any token, even one that was issued ahead of a clock that stood still.
@@ -82,6 +93,7 @@ impl App {
     /// Deletes a user, with tokens and devices. Deleting one who is already gone is no error: a client repeats a
     /// request whose answer it did not get.
     pub async fn delete_identity(&self, communication: &Communication, user: &str) -> Result<()> {
+        self.limit_identity(communication, Operation::Delete)?;
         let user = own_user(communication, user)?;
         let mut tx = self.store.begin().await?;
         tx.delete_identity(&user).await?;

@@ -17,6 +17,7 @@ pub mod push;
 mod random;
 pub mod registrar;
 mod settings;
+mod throttle;
 pub mod webhook;
 
 pub use app::App;

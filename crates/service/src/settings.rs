@@ -3,6 +3,7 @@
 use domain::id::NodeId;
 
 use crate::hubs::SendsConfig;
+use crate::identity::IdentityRates;
 use crate::push::LanesConfig;
 use crate::webhook::WebhooksConfig;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub subscriptions: Vec<Subscription>,
     /// `carillon dev`: well-known credentials.
     pub dev: bool,
+    /// How often communication identities may be asked for.
+    pub identity: IdentityRates,
     /// How pushes are sent.
     pub push: LanesConfig,
     /// How hubs accept and keep what they send.

@@ -179,6 +179,17 @@ const KEYS: &[Key] = &[
         &["Seconds that requests under way get when the server stops."],
     ),
     key(
+        "limits.identity_issues",
+        &[
+            "How often in 30 seconds, at one node, a communication resource may create users, and how often issue tokens, before",
+            "it is answered 429. 0: as often as it likes, as in `carillon dev`.",
+        ],
+    ),
+    key(
+        "limits.identity_revocations",
+        &["The same for deleting users and for revoking their tokens."],
+    ),
+    key(
         "push.pending_per_hub",
         &[
             "Deliveries that one hub may have pending; a send beyond them is answered 429. A hub whose push service is down fills",

@@ -1,6 +1,7 @@
 //! Sign-in: cloud metadata, discovery, tokens, keys; the ADFS shape and the tenant shape by the same handlers.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -71,7 +72,7 @@ pub async fn token(app: App, request: Request) -> Result<Response> {
     let form: HashMap<String, String> = url::form_urlencoded::parse(&request.body)
         .into_owned()
         .collect();
-    let tokens = app.grant(grant_request(form)?).await?;
+    let tokens = app.grant(grant_request(form, request.peer())?).await?;
     Ok(answer(&document(&tokens)))
 }
 
@@ -101,7 +102,7 @@ fn tenant<'r>(app: &App, request: &'r Request) -> Result<&'r str> {
 }
 
 /// Reads the form; fields that it does not know (`client_info`, `claims`, `x-client-…`) are of no concern here.
-fn grant_request(mut form: HashMap<String, String>) -> Result<GrantRequest> {
+fn grant_request(mut form: HashMap<String, String>, from: Option<IpAddr>) -> Result<GrantRequest> {
     let mut take = |name: &str| form.remove(name).filter(|value| !value.is_empty());
     let grant_type = take("grant_type").ok_or_else(|| missing("grant_type"))?;
     let client_id = take("client_id").ok_or_else(|| missing("client_id"))?;
@@ -134,6 +135,7 @@ fn grant_request(mut form: HashMap<String, String>) -> Result<GrantRequest> {
         client_id,
         scope: scope.ok_or_else(|| missing("scope"))?,
         grant,
+        from,
     })
 }
 

@@ -1,6 +1,7 @@
 //! A request as handlers see it: matched, authenticated, with its whole body.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use service::{Error, Kind, Result};
 
 use super::access::Principal;
 use super::route::Params;
+use crate::listen::Peer;
 
 /// What a handler gets beside the app.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl Request {
     /// A header as text; a value that is not text counts as absent.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The address it came from.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.parts.extensions.get::<Peer>().map(|peer| peer.0)
     }
 
     /// The first query parameter `name` (without regard to case), decoded. A bare `&flag` is an empty value.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::comm::{Comm, User, segment};
+use crate::hub::unreachable;
+use crate::support::TestApp;
 
 const CREATE: &str = "/identities?api-version=2023-10-01";
 
@@ -209,4 +211,43 @@ async fn an_entra_token_for_communication_services_manages_identities_and_one_fo
         let answer = comm.test.send("POST", CREATE, &headers, "").await;
         assert_eq!(answer.status, status, "{}", answer.body);
     }
+}
+
+#[tokio::test]
+async fn too_many_operations_are_answered_429_with_the_time_to_wait() {
+    let test = TestApp::start_with(|settings| {
+        settings.identity = service::identity::IdentityRates {
+            issue: std::num::NonZeroU32::new(3),
+            revoke: std::num::NonZeroU32::new(1),
+        };
+    });
+    let comm = Comm::of(test.await, &unreachable()).await;
+    let create = async || {
+        let answer = comm
+            .signed("POST", "/identities?api-version=2023-10-01", "{}")
+            .await;
+        (answer.status, answer)
+    };
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (status, answer) = create().await;
+        assert_eq!(status, 201, "{}", answer.body);
+        ids.push(answer.json()["identity"]["id"].as_str().unwrap().to_owned());
+    }
+    let (status, answer) = create().await;
+    assert_eq!(status, 429);
+    assert_eq!(answer.headers["retry-after"], "10");
+    assert_eq!(answer.json()["error"]["code"], "TooManyRequests");
+    comm.user().await;
+
+    let delete = async |id: &str| {
+        let id = id.replace(':', "%3A");
+        let path = format!("/identities/{id}?api-version=2023-10-01");
+        comm.signed("DELETE", &path, "").await.status
+    };
+    assert_eq!(delete(&ids[0]).await, 204);
+    assert_eq!(delete(&ids[1]).await, 429);
+    comm.test.app.clock.advance(Duration::from_secs(10));
+    assert_eq!(create().await.0, 201);
+    assert_eq!(delete(&ids[1]).await, 429);
 }

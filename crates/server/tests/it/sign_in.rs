@@ -1,5 +1,7 @@
 //! Signing in: the recorded requests of real clients, every grant, every refusal.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
@@ -268,9 +270,7 @@ async fn each_refusal_has_its_number() {
 async fn a_secret_expires() {
     let app = TestApp::start().await;
     app.token().await;
-    app.app
-        .clock
-        .advance(std::time::Duration::from_secs(3 * 366 * 86_400));
+    app.app.clock.advance(Duration::from_secs(3 * 366 * 86_400));
     let fields = [
         ("grant_type", "client_credentials"),
         ("client_id", CLIENT_ID),
@@ -313,9 +313,7 @@ async fn a_refresh_token_buys_another_and_stays_good() {
         .unwrap();
     let info: Value = serde_json::from_slice(&info).unwrap();
     assert_eq!(info["uid"], claims(&first["access_token"])["oid"]);
-    app.app
-        .clock
-        .advance(std::time::Duration::from_secs(15 * 86_400));
+    app.app.clock.advance(Duration::from_secs(15 * 86_400));
     let late = app.form("/adfs/oauth2/token", &again).await;
     assert_eq!(late.json()["error_codes"], json!([700_082]));
 }
@@ -477,7 +475,7 @@ async fn a_refused_token_says_how_to_get_a_good_one() {
     );
     assert!(challenge.contains("error=\"insufficient_claims\""));
 
-    app.app.clock.advance(std::time::Duration::from_secs(3_600));
+    app.app.clock.advance(Duration::from_secs(3_600));
     assert_eq!(
         code(&format!("Bearer {token}")).await.1,
         "ExpiredAuthenticationToken"
@@ -486,4 +484,81 @@ async fn a_refused_token_says_how_to_get_a_good_one() {
     app.app.delete_app(CLIENT_ID).await.unwrap();
     let (_, _, challenge) = code(&format!("Bearer {fresh}")).await;
     assert!(challenge.contains("insufficient_claims"), "{challenge}");
+}
+
+/// The status, the error's number and `Retry-After` of a sign-in from this address.
+async fn sign_in(app: &TestApp, address: &str, form: &[(&str, &str)]) -> (u16, Value, Option<u64>) {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .append_pair("scope", "https://management.azure.com/.default")
+        .finish();
+    let request = http::Request::post("/adfs/oauth2/token/")
+        .header("host", "localhost:8443")
+        .extension(carillon::listen::Peer(address.parse().unwrap()))
+        .body(axum::body::Body::from(body));
+    let answer = app.service.handle(request.unwrap()).await;
+    let (parts, body) = answer.into_parts();
+    let after = parts.headers.get("retry-after");
+    let after = after.map(|after| after.to_str().unwrap().parse().unwrap());
+    let body = axum::body::to_bytes(body, 65_536).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    (parts.status.as_u16(), body["error_codes"][0].clone(), after)
+}
+
+#[tokio::test]
+async fn an_application_that_is_guessed_at_is_left_alone_from_that_address() {
+    let app = app_with_user().await;
+    let form = |secret| {
+        [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT_ID),
+            ("client_secret", secret),
+        ]
+    };
+    let (here, there) = ("192.0.2.1", "192.0.2.2");
+    for _ in 0..10 {
+        let refused = sign_in(&app, here, &form("nope")).await;
+        assert_eq!(refused, (401, json!(7_000_215), None));
+        let right = sign_in(&app, there, &form(CLIENT_SECRET)).await;
+        assert_eq!(right.0, 200, "a right one counts for nothing");
+    }
+    for secret in ["nope", CLIENT_SECRET] {
+        let locked = sign_in(&app, here, &form(secret)).await;
+        assert_eq!(locked, (429, json!(90_055), Some(6)), "{secret}");
+    }
+    assert_eq!(sign_in(&app, there, &form(CLIENT_SECRET)).await.0, 200);
+    app.app.clock.advance(Duration::from_secs(6));
+    assert_eq!(sign_in(&app, here, &form(CLIENT_SECRET)).await.0, 200);
+    assert_eq!(sign_in(&app, here, &form("nope")).await.0, 401);
+    assert_eq!(sign_in(&app, here, &form(CLIENT_SECRET)).await.0, 429);
+}
+
+#[tokio::test]
+async fn a_user_who_is_guessed_at_is_locked_as_entra_locks_one() {
+    let app = app_with_user().await;
+    let form = |username, password| {
+        [
+            ("grant_type", "password"),
+            ("client_id", AZ),
+            ("username", username),
+            ("password", password),
+        ]
+    };
+    let here = "2001:db8::1";
+    for n in 0..10 {
+        // Nobody learns who there is: one who is unknown is locked as well.
+        for user in ["Admin@local", "nobody@local"] {
+            let neighbour = format!("2001:db8::{n}");
+            let refused = sign_in(&app, &neighbour, &form(user, "nope")).await;
+            assert_eq!(refused, (400, json!(50_126), None));
+        }
+    }
+    for user in ["admin@local", "nobody@local"] {
+        let locked = sign_in(&app, here, &form(user, "pw")).await;
+        assert_eq!(locked, (400, json!(50_053), None), "{user}");
+    }
+    let elsewhere = sign_in(&app, "2001:db8:0:1::1", &form("admin@local", "pw")).await;
+    assert_eq!(elsewhere.0, 200);
+    app.app.clock.advance(Duration::from_secs(60));
+    assert_eq!(sign_in(&app, here, &form("admin@local", "pw")).await.0, 200);
 }

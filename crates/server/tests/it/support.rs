@@ -47,6 +47,13 @@ impl TestApp {
         Self::start_trusting(Clock::manual(NOW), Vec::new()).await
     }
 
+    /// Starts on an empty SQLite database with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (url, clock) = (url_in(&dir), Clock::manual(NOW));
+        Self::of(node_on(&url, "first", clock, Vec::new(), change).await, dir)
+    }
+
     /// Starts with this clock, and believes these certificates: the lab's.
     pub async fn start_trusting(clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), clock, roots).await
@@ -67,7 +74,10 @@ impl TestApp {
 
     /// Starts on what is in `dir`.
     pub async fn start_in(dir: TempDir, clock: Clock, roots: Vec<CertificateDer<'static>>) -> Self {
-        Self::of(node_on(&url_in(&dir), "first", clock, roots).await, dir)
+        Self::of(
+            node_on(&url_in(&dir), "first", clock, roots, |_| {}).await,
+            dir,
+        )
     }
 
     fn of(app: App, dir: TempDir) -> Self {
@@ -83,7 +93,7 @@ impl TestApp {
         roots: Vec<CertificateDer<'static>>,
     ) -> Self {
         Self::of(
-            node_on(url, name, clock, roots).await,
+            node_on(url, name, clock, roots, |_| {}).await,
             tempfile::tempdir().unwrap(),
         )
     }
@@ -91,7 +101,14 @@ impl TestApp {
     /// Another node on the same database, with the same clock.
     pub async fn second_node(&self) -> App {
         let roots = self.app.settings.push.roots.clone();
-        node_on(&url_in(&self.dir), "second", self.app.clock.clone(), roots).await
+        node_on(
+            &url_in(&self.dir),
+            "second",
+            self.app.clock.clone(),
+            roots,
+            |_| {},
+        )
+        .await
     }
 
     /// The app registrations, from beside the server.
@@ -213,14 +230,20 @@ fn url_in(dir: &TempDir) -> String {
     format!("sqlite:{}", dir.path().join("carillon.db").display())
 }
 
-async fn node_on(url: &str, name: &str, clock: Clock, roots: Vec<CertificateDer<'static>>) -> App {
+async fn node_on(
+    url: &str,
+    name: &str,
+    clock: Clock,
+    roots: Vec<CertificateDer<'static>>,
+    change: impl FnOnce(&mut Settings),
+) -> App {
     let store = Store::open(url, Seal::new(&[1; 32])).await.unwrap();
     // Making an RSA key takes a debug build a while; the tests share one.
     store
         .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
         .await
         .unwrap();
-    let settings = Settings {
+    let mut settings = Settings {
         node: NodeId::new(name),
         base_url: "https://localhost:8443".into(),
         hosts: vec!["localhost".into(), "127.0.0.1".into()],
@@ -230,6 +253,7 @@ async fn node_on(url: &str, name: &str, clock: Clock, roots: Vec<CertificateDer<
             name: "Carillon".into(),
         }],
         dev: true,
+        identity: service::identity::IdentityRates::default(),
         webhooks: webhooks(roots.clone()),
         push: service::push::LanesConfig {
             roots,
@@ -237,6 +261,7 @@ async fn node_on(url: &str, name: &str, clock: Clock, roots: Vec<CertificateDer<
         },
         sends: service::hubs::SendsConfig::default(),
     };
+    change(&mut settings);
     App::start(store, clock, Random::seeded(1), settings)
         .await
         .unwrap()

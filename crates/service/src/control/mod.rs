@@ -3,6 +3,7 @@
 //! What the data plane asks for on every request (access keys, links, who may sign in) is held in memory as one
 //! [`Snapshot`], read again after every change here and within [`POLL`] of a change on another node.
 
+mod attempts;
 mod authority;
 mod communication;
 mod directory;
@@ -48,6 +49,7 @@ pub(crate) const VERSION: &str = "control.version";
 /// What the control plane keeps in memory.
 pub(crate) struct Control {
     pub(super) authority: authority::Authority,
+    pub(super) attempts: attempts::Attempts,
     pub(super) hub_status: communication::HubStatuses,
     pub(super) operations: operation::Operations,
     snapshot: ArcSwap<Snapshot>,
@@ -74,6 +76,7 @@ impl Control {
     pub(crate) async fn open(store: &Store, random: &Random) -> Result<Self> {
         let control = Self {
             authority: authority::Authority::open(store, random).await?,
+            attempts: attempts::Attempts::default(),
             hub_status: communication::HubStatuses::default(),
             operations: operation::Operations::default(),
             snapshot: ArcSwap::default(),

@@ -1,5 +1,7 @@
 //! Sign-in: grants become tokens, and tokens become callers.
 
+use std::net::IpAddr;
+
 use domain::directory::{AppRegistration, Caller, User};
 use domain::time::Timestamp;
 use secrecy::SecretString;
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use wire::auth::jwt::Token;
 use wire::entra::AccessClaims;
 
+use super::attempts::Claimant;
 use crate::{App, Error, Kind, Result};
 
 /// How long an access token is good for, seconds.
@@ -43,6 +46,8 @@ pub struct GrantRequest {
     pub scope: String,
     /// With which proof.
     pub grant: Grant,
+    /// From which address.
+    pub from: Option<IpAddr>,
 }
 
 /// The proof of a token request.
@@ -131,17 +136,24 @@ impl App {
         match &request.grant {
             Grant::Secret(secret) => {
                 let app = self.known_app(&request.client_id)?;
-                self.check_secret(&app, secret)?;
+                let check = async { self.check_secret(&app, secret) };
+                self.unless_locked(Claimant::App(&app.client_id), request.from, check)
+                    .await?;
                 self.app_tokens(&app, &audience)
             }
             Grant::Assertion(assertion) => {
                 let app = self.known_app(&request.client_id)?;
-                self.check_assertion(&app, assertion).await?;
+                let check = self.check_assertion(&app, assertion);
+                self.unless_locked(Claimant::App(&app.client_id), request.from, check)
+                    .await?;
                 self.app_tokens(&app, &audience)
             }
             Grant::Password { username, password } => {
                 self.check_public_client(&request.client_id)?;
-                let user = self.check_password(username, password).await?;
+                let check = self.check_password(username, password);
+                let user = self
+                    .unless_locked(Claimant::User(username), request.from, check)
+                    .await?;
                 self.user_tokens(&request, &user, &audience)
             }
             Grant::Refresh(token) => {

@@ -184,6 +184,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
             name: "Carillon".into(),
         }],
         dev: true,
+        identity: crate::identity::IdentityRates::default(),
         push: LanesConfig {
             roots: vec![root],
             ..LanesConfig::default()
