@@ -188,6 +188,7 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
         .await
         .unwrap();
     let settings = Settings {
+        identity: crate::identity::IdentityRates::default(),
         webhooks: WebhooksConfig {
             addresses: domain::address::AddressPolicy {
                 loopback: true,
