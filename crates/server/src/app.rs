@@ -327,9 +327,15 @@ async fn open(config: &Config, master: &str, dir: &Path) -> Result<Store> {
         .map_err(unopened)
 }
 
-/// A look at the database as it is, whether or not a server runs; nothing is made and nothing changed.
+/// A look at the database as it is, whether or not a server runs; nothing is made and nothing changed. Without a
+/// master key no secret can be opened, which is none in a new database.
 pub async fn checkup(config: &Config) -> Result<Checkup> {
-    let seal = seal(&read_master(&master_key_file(config))?)?;
+    let file = master_key_file(config);
+    let is_new = config.master_key_file.is_none() && !file.exists();
+    let seal = match is_new {
+        true => Seal::new(&[0; KEY_LEN]),
+        false => seal(&read_master(&file)?)?,
+    };
     let store = Store::open_as_is(&database_url(config, &config.data_dir), seal)
         .await
         .map_err(unopened)?;

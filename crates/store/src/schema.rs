@@ -15,6 +15,8 @@ const APPLIED: &str =
 pub enum Schema {
     /// They are the same.
     Current,
+    /// There is none: no migration has been run.
+    Empty,
     /// So many migrations are still to run; the next start runs them.
     Behind(usize),
     /// A newer program has been here: it ran these migrations, which this one does not know.
@@ -65,6 +67,9 @@ fn compare(applied: &[Row]) -> Schema {
         }
     }
     let missing = own.iter().count() + ahead.len() - applied.len();
+    if applied.is_empty() {
+        return Schema::Empty;
+    }
     match (ahead.is_empty(), different.is_empty(), missing) {
         (false, ..) => Schema::Ahead(ahead),
         (true, false, _) => Schema::Different(different),
@@ -90,7 +95,7 @@ mod tests {
         let all = own();
         assert_eq!(compare(&all), Schema::Current);
         assert_eq!(compare(&all[..2]), Schema::Behind(all.len() - 2));
-        assert_eq!(compare(&[]), Schema::Behind(all.len()));
+        assert_eq!(compare(&[]), Schema::Empty);
         let mut newer = own();
         newer.push(Row {
             version: 9_999,

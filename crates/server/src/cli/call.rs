@@ -63,7 +63,10 @@ impl Call {
         timeline.line("accepted", &format!("call {id}"));
         let watched = tokio::select! {
             watched = watch(&data, &timeline, &caller, &id) => watched,
-            stop = lifecycle::stop_wanted() => stop.map(|()| false),
+            stop = lifecycle::stop_wanted() => match stop {
+                Ok(()) => interrupted(&data, &timeline, &caller, &id).await,
+                Err(failure) => Err(failure),
+            },
         };
         // Whatever happened, nothing goes on ringing. One that has ended by itself says so, which is no failure.
         let _ = data
@@ -128,6 +131,17 @@ async fn watch(data: &DataPlane<'_>, timeline: &Timeline, caller: &User, id: &st
         }
         Clock::System.sleep(PAUSE).await;
     }
+}
+
+/// Whether any device was rung until the caller had enough.
+async fn interrupted(
+    data: &DataPlane<'_>,
+    timeline: &Timeline,
+    caller: &User,
+    id: &str,
+) -> Result<bool> {
+    timeline.line("hung up", "");
+    Ok(data.deliveries(caller, id).await?.iter().any(was_rung))
 }
 
 fn event(delivery: &Value) -> &'static str {

@@ -24,15 +24,6 @@ pub(super) async fn look(patient: &Patient<'_>) -> Vec<Finding> {
     if let Some(file) = file.filter(|_| is_new) {
         return vec![to_be_made(patient, &file)];
     }
-    if !key_file.exists()
-        && config.master_key_file.is_none()
-        && !matches!(patient.running, Running::Yes(_))
-    {
-        let message = format!("{} is not there, but a database is.", key_file.display());
-        return vec![Finding::fail(MASTER, message).way_out(
-            "Put back the master.key that its secrets were sealed with, or set `master_key_file`; a new key opens none of them.",
-        )];
-    }
     let mut findings = Vec::new();
     if config.master_key_file.is_some() {
         findings.extend(files::readable_by_others(&key_file));
@@ -75,6 +66,14 @@ async fn examined(patient: &Patient<'_>, checkup: &Checkup) -> Vec<Finding> {
         Err(error) => return vec![Finding::of(DATABASE, unread(error.into()))],
     };
     let mut findings = vec![schema_finding(engine, &schema)];
+    let key_file = app::master_key_file(patient.config);
+    if schema != Schema::Empty && !key_file.exists() {
+        let message = format!("{} is not there, but a database is.", key_file.display());
+        findings.push(Finding::fail(MASTER, message).way_out(
+            "Put back the master.key that its secrets were sealed with, or set `master_key_file`; a new key opens none of them.",
+        ));
+        return findings;
+    }
     // Statements of this program fit no other schema.
     if schema != Schema::Current {
         return findings;
@@ -104,6 +103,10 @@ fn unread(failure: Failure) -> Failure {
 fn schema_finding(engine: &str, schema: &Schema) -> Finding {
     match schema {
         Schema::Current => Finding::ok(DATABASE, format!("{engine} answers; its schema is up to date.")),
+        Schema::Empty => Finding::ok(
+            DATABASE,
+            format!("{engine} answers; it is empty, and the first start makes its tables."),
+        ),
         Schema::Behind(count) => Finding::warn(DATABASE, format!("{engine} answers; {count} migrations are to be run."))
             .way_out("The next start of the server runs them; make a copy of the database first."),
         Schema::Ahead(versions) => Finding::fail(

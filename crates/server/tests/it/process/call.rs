@@ -1,9 +1,10 @@
 //! `carillon call`: what it prints while it rings, and how it ends.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
 use super::people::{APNS_CALLS, FCM, Phone, User, call_verb, link, register};
-use super::{Process, carillon, directory, run, stderr};
+use super::{Process, carillon, directory, run, signal, stderr};
 
 /// A server whose hub is linked, a user, and the user's phone.
 async fn ready(dir: &std::path::Path, transport: &str, wanted: &str) -> (Process, User, Phone) {
@@ -89,6 +90,25 @@ fn the_labs_phones_ring_for_whoever_has_none() {
     }
     let both = run(&["call", "--lab-phones", "8:acs:x"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn a_call_that_rings_is_hung_up_with_ctrl_c() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    link(&server);
+    let mut call = carillon(&["call", "--lab-phones", "--data-dir", server.data_dir()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(call.stdout.take().unwrap()).lines();
+    let mut until = |word: &str| lines.find(|line| line.as_ref().unwrap().contains(word));
+    assert!(until("pushed").is_some());
+    signal(call.id(), "INT");
+    assert!(until("hung up").is_some());
+    let ended = call.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
 }
 
 #[tokio::test]

@@ -225,6 +225,11 @@ fn a_database_that_cannot_be_used_is_named() {
     assert_eq!(code, 1);
     says(&report, "database", "fail", "/no/such/folder");
 
+    std::fs::write(dir.path().join("empty.db"), "").unwrap();
+    let (code, report) = doctor(dir.path(), &["--database", "sqlite:empty.db"]);
+    assert_eq!(code, 0);
+    says(&report, "database", "ok", "it is empty");
+
     let server = Process::start(dir.path(), &[]);
     server.signal("TERM");
     assert!(server.ended_well());

@@ -56,6 +56,14 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Sends a signal, e.g. `INT`, to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
 impl Process {
     /// Starts `carillon dev` in `dir` on free ports and waits until it is ready.
     pub fn start(dir: &Path, variables: &[(&str, &str)]) -> Self {
@@ -129,10 +137,7 @@ impl Process {
 
     /// Sends a signal, e.g. `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+        signal(self.pid(), name);
     }
 
     /// Waits for its end; whether it was a clean one.
