@@ -216,6 +216,7 @@ async fn start_app(
             authority.map(|authority| authority.certificate.clone()),
         )?,
         sends: push::sends(&config.push),
+        events: webhooks::events(&config.events)?,
         webhooks: webhooks::config(
             &config.webhooks,
             mode,

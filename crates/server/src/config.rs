@@ -2,6 +2,7 @@
 
 pub mod example;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub struct Config {
     pub push: Push,
     /// Where webhooks may lead.
     pub webhooks: Webhooks,
+    /// How event subscriptions are made.
+    pub events: Events,
     /// The device lab.
     pub lab: Lab,
 }
@@ -136,6 +139,18 @@ pub struct Webhooks {
     pub ca_file: Option<PathBuf>,
 }
 
+/// How event subscriptions are made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// `WebHook-Request-Origin` of the handshake of CloudEvents.
+    pub origin: String,
+    /// How long the validation URL of a webhook can be visited.
+    pub validation_minutes: u64,
+    /// The URLs of functions, or of the apps that they are in, by resource id.
+    pub functions: BTreeMap<String, String>,
+}
+
 /// Where unencrypted requests may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -173,6 +188,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            origin: "eventgrid.azure.net".to_owned(),
+            validation_minutes: 10,
+            functions: BTreeMap::new(),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -194,6 +219,7 @@ impl Default for Config {
             limits: Limits::default(),
             push: Push::default(),
             webhooks: Webhooks::default(),
+            events: Events::default(),
             lab: Lab::default(),
         }
     }

@@ -109,6 +109,8 @@ impl App {
         app.refresh_events().await?;
         app.recover_events().await?;
         app.tasks.spawn(app.clone().follow_backlogs());
+        app.recover_handshakes()?;
+        app.tasks.spawn(app.clone().sweep_event_subscriptions());
         app.tasks.spawn(app.clone().follow_hubs());
         app.join_nodes().await?;
         app.tasks.spawn(app.clone().keep_lease());

@@ -2,6 +2,7 @@
 
 use domain::id::NodeId;
 
+use crate::events::EventsConfig;
 use crate::hubs::SendsConfig;
 use crate::identity::IdentityRates;
 use crate::push::LanesConfig;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub push: LanesConfig,
     /// How hubs accept and keep what they send.
     pub sends: SendsConfig,
+    /// How event subscriptions are made.
+    pub events: EventsConfig,
     /// Where webhooks may lead.
     pub webhooks: WebhooksConfig,
 }

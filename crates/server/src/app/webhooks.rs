@@ -1,12 +1,17 @@
-//! Where webhooks may lead, by the configuration and the mode.
+//! Where webhooks may lead and how event subscriptions are made, by the configuration and the mode.
+
+use std::time::Duration;
 
 use domain::address::AddressPolicy;
 use rustls_pki_types::CertificateDer;
+use service::events::EventsConfig;
 use service::webhook::{PlainHttp, WebhooksConfig};
+use url::Url;
+use wire::arm::ResourceId;
 
 use super::Mode;
 use crate::config;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::tls;
 
 /// The rules for customers' URLs. `carillon dev` lets them lead to its own machine, where its user's receivers are.
@@ -34,5 +39,33 @@ pub fn config(
         plain_http,
         roots,
         ..WebhooksConfig::default()
+    })
+}
+
+/// How event subscriptions are made. A function that is misspelled here would not be found when it is needed.
+pub fn events(config: &config::Events) -> Result<EventsConfig> {
+    let function = |(id, url): (&String, &String)| {
+        let known = ResourceId::parse(id).ok().filter(|id| {
+            id.is_type("Microsoft.Web/sites") || id.is_type("Microsoft.Web/sites/functions")
+        });
+        let known = known.ok_or_else(|| {
+            Failure::usage(format!(
+                "`events.functions` has the key {id}, which is not the resource id of a function or of its app"
+            ))
+        })?;
+        if Url::parse(url).is_err() {
+            let problem = format!("`events.functions` has the value {url}, which is not a URL");
+            return Err(Failure::usage(problem));
+        }
+        Ok((known.key().to_owned(), url.clone()))
+    };
+    Ok(EventsConfig {
+        origin: config.origin.clone(),
+        validation_window: Duration::from_secs(config.validation_minutes * 60),
+        functions: config
+            .functions
+            .iter()
+            .map(function)
+            .collect::<Result<_>>()?,
     })
 }

@@ -247,6 +247,24 @@ const KEYS: &[Key] = &[
         "\"/etc/carillon/receivers-ca.pem\"",
     ),
     key(
+        "events.origin",
+        &[
+            "Who asks whether a receiver of CloudEvents wants events. Azure Functions consent to Azure's name alone.",
+        ],
+    ),
+    key(
+        "events.validation_minutes",
+        &["How long the validation URL of a new event subscription can be visited."],
+    ),
+    shown(
+        "events.functions",
+        &[
+            "Where functions are that event subscriptions name by resource id: an app (then every function in it is found",
+            "at /runtime/webhooks/EventGrid) or a single function.",
+        ],
+        r#"{ "/subscriptions/…/providers/Microsoft.Web/sites/app" = "http://localhost:7071" }"#,
+    ),
+    key(
         "lab.enabled",
         &[
             "Run the device lab beside the server. It rings no real phone; `carillon dev` always has it.",

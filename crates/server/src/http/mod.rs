@@ -55,6 +55,7 @@ pub fn table() -> Table {
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(arm::notification_hubs::routes());
+    routes.extend(arm::event_topics::routes());
     routes.extend(unknown_resources());
     routes.extend(hub_messages::routes());
     routes.extend(hub_entity::routes());

@@ -254,6 +254,7 @@ async fn node_on(
         }],
         dev: true,
         identity: service::identity::IdentityRates::default(),
+        events: service::events::EventsConfig::default(),
         webhooks: webhooks(roots.clone()),
         push: service::push::LanesConfig {
             roots,

@@ -56,9 +56,7 @@ impl App {
     /// Deletes a resource group and everything inside it.
     pub async fn delete_group(&self, subscription: &str, name: &str) -> Result<()> {
         let group = self.resource_group(subscription, name).await?;
-        let mut tx = self.store.begin().await?;
-        tx.delete_resource(&group.id).await?;
-        self.commit_control(tx).await
+        self.delete_inside(&group.id).await.map(drop)
     }
 
     fn group_id(&self, subscription: &str, name: &str) -> Result<ResourceId> {

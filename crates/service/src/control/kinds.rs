@@ -142,6 +142,57 @@ pub static HUB: Kind = Kind {
     locations: &["global"],
 };
 
+/// `Microsoft.EventGrid/topics`.
+pub static TOPIC: Kind = event_kind("topics");
+
+/// `Microsoft.EventGrid/systemTopics`.
+pub static SYSTEM_TOPIC: Kind = event_kind("systemTopics");
+
+/// `Microsoft.EventGrid/eventSubscriptions`, an extension of any resource.
+pub static EVENT_SUBSCRIPTION: Kind = event_kind("eventSubscriptions");
+
+/// `Microsoft.EventGrid/topics/eventSubscriptions`: another path of the same.
+pub static TOPIC_SUBSCRIPTION: Kind = event_kind("topics/eventSubscriptions");
+
+/// `Microsoft.EventGrid/systemTopics/eventSubscriptions`.
+pub static SYSTEM_TOPIC_SUBSCRIPTION: Kind = event_kind("systemTopics/eventSubscriptions");
+
+/// `Microsoft.EventGrid/topicTypes`.
+pub static TOPIC_TYPE: Kind = event_kind("topicTypes");
+
+const fn event_kind(name: &'static str) -> Kind {
+    Kind {
+        namespace: "Microsoft.EventGrid",
+        name,
+        api_versions: EVENT_VERSIONS,
+        locations: &["global"],
+    }
+}
+
+static EVENT_VERSIONS: &[&str] = &[
+    "2025-07-15-preview",
+    "2025-04-01-preview",
+    "2025-02-15",
+    "2024-12-15-preview",
+    "2024-06-01-preview",
+    "2023-12-15-preview",
+    "2023-06-01-preview",
+    "2022-06-15",
+    "2021-12-01",
+    "2021-10-15-preview",
+    "2021-06-01-preview",
+    "2020-10-15-preview",
+    "2020-06-01",
+    "2020-04-01-preview",
+    "2020-01-01-preview",
+    "2019-06-01",
+    "2019-02-01-preview",
+    "2019-01-01",
+    "2018-09-15-preview",
+    "2018-05-01-preview",
+    "2018-01-01",
+];
+
 static HUB_VERSIONS: &[&str] = &[
     "2023-10-01-preview",
     "2023-09-01",
@@ -156,6 +207,17 @@ pub static PROVIDERS: &[&Provider] = &[
     &Provider {
         namespace: "Microsoft.Communication",
         kinds: &[&COMMUNICATION],
+    },
+    &Provider {
+        namespace: "Microsoft.EventGrid",
+        kinds: &[
+            &TOPIC,
+            &SYSTEM_TOPIC,
+            &EVENT_SUBSCRIPTION,
+            &TOPIC_SUBSCRIPTION,
+            &SYSTEM_TOPIC_SUBSCRIPTION,
+            &TOPIC_TYPE,
+        ],
     },
     &Provider {
         namespace: "Microsoft.NotificationHubs",

@@ -163,7 +163,7 @@ async fn mark_changed(tx: &mut store::Tx, random: &Random) -> Result<()> {
 }
 
 /// Compares by digest: how long it takes says nothing about the secret.
-fn same_secret(given: &str, held: &secrecy::SecretString) -> bool {
+pub(crate) fn same_secret(given: &str, held: &secrecy::SecretString) -> bool {
     let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest(given).as_ref() == digest(held.expose_secret()).as_ref()
 }

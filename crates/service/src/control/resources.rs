@@ -114,6 +114,11 @@ impl App {
         })
     }
 
+    /// Every resource that `query` names.
+    pub async fn every_resource(&self, query: &ResourceQuery<'_>) -> Result<Vec<Resource>> {
+        Ok(self.store.resources(query, u32::MAX).await?)
+    }
+
     /// Writes a resource: `draft` makes it from what is there now, and may be asked again if another write was
     /// quicker. Subscription, group and parent must be there.
     pub async fn put_resource(
@@ -174,9 +179,16 @@ impl App {
         if current.is_none() {
             return Ok(false);
         }
+        self.delete_inside(id).await
+    }
+
+    /// Deletes a resource or group with what is inside; `false` if there was nothing.
+    pub(super) async fn delete_inside(&self, id: &ResourceId) -> Result<bool> {
+        let subscriptions = self.event_snapshot().inside(id);
         let mut tx = self.store.begin().await?;
         let deleted = tx.delete_resource(id).await?;
         self.commit_control(tx).await?;
+        self.bid_farewell(subscriptions);
         Ok(deleted)
     }
 

@@ -1,15 +1,12 @@
 //! What `carillon dev` makes at its first start, so that one command is enough to begin with.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::resource::Actor;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
 use wire::hub::credential;
 
-use super::resources::{Draft, Precondition};
-use crate::events::TopicKeys;
+use super::resources::Precondition;
 use crate::hubs::{HUBS, HubChange, NAMESPACES};
 use crate::{App, Error, Kind, Result};
 
@@ -92,7 +89,7 @@ impl App {
             access_key,
             hub,
             hub_strings,
-            topic_endpoint: format!("{}/topics/events/api/events", self.settings.base_url),
+            topic_endpoint: self.topic_endpoint(topic.name()),
             topic,
             topic_key,
         })
@@ -152,28 +149,13 @@ impl App {
     }
 
     async fn seed_topic(&self, topic: &ResourceId, actor: &Actor) -> Result<SecretString> {
-        let resource = match self.find_resource(topic).await? {
-            Some(resource) => resource,
-            None => {
-                let key = || STANDARD.encode(self.random.bytes::<32>());
-                let keys = TopicKeys {
-                    key1: key(),
-                    key2: key(),
-                };
-                let body = object(json!({
-                    "location": "global",
-                    "properties": { "provisioningState": "Succeeded", "inputSchema": "EventGridSchema" },
-                }));
-                let draft = Draft {
-                    body,
-                    secrets: Some(keys.sealed()?),
-                };
-                let put =
-                    self.put_resource(topic, &Precondition::Absent, actor, |_| Ok(draft.clone()));
-                put.await?.resource
-            }
-        };
-        Ok(TopicKeys::of(&resource)?.key1.into())
+        if self.topic(topic.key()).is_none() {
+            let body = object(json!({ "location": "global" }));
+            self.put_topic(topic, &body, &Precondition::Absent, actor)
+                .await?;
+        }
+        let [key, _] = self.topic_keys(topic).await?;
+        Ok(key)
     }
 }
 

@@ -155,15 +155,19 @@ impl App {
     }
 
     fn event_target(&self, endpoint: &Endpoint) -> Result<Arc<Target>, String> {
-        match endpoint {
-            Endpoint::Webhook { url, .. } => self
-                .webhooks
-                .target(url.as_str())
-                .map_err(|error| error.to_string()),
+        let configured;
+        let url = match endpoint {
+            Endpoint::Webhook { url, .. } => url.as_str(),
             Endpoint::Function(id) => {
-                Err(format!("the URL of the function {id} is not configured"))
+                configured = self
+                    .settings
+                    .events
+                    .function_url(id)
+                    .ok_or_else(|| format!("the URL of the function {id} is not configured"))?;
+                &configured
             }
-        }
+        };
+        self.webhooks.target(url).map_err(|error| error.to_string())
     }
 }
 

@@ -10,15 +10,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use domain::resource::Resource;
 use domain::subscription::{Subscription, Subscriptions};
+use domain::time::Timestamp;
 use domain::topic::Topic;
 use store::ResourceQuery;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 use wire::arm::ResourceId;
 use wire::event::InputSchema;
 
 use super::document::{
-    self, EVENT_SUBSCRIPTIONS, SYSTEM_TOPIC_SUBSCRIPTIONS, SYSTEM_TOPICS, TOPICS,
+    self, EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPIC_SUBSCRIPTIONS, SYSTEM_TOPICS, Step,
+    SubscriptionSecrets, TOPICS,
 };
+use super::handshake::Running;
 use crate::control::VERSION;
 use crate::{App, Result};
 
@@ -28,6 +32,8 @@ pub struct Directory {
     snapshot: ArcSwap<Snapshot>,
     /// One rebuild at a time, so that an older one never replaces a newer one.
     rebuilding: Mutex<()>,
+    /// The webhooks that this node is asking whether they want events.
+    pub(super) running: Running,
 }
 
 /// The topics and event subscriptions as they are at one moment.
@@ -42,6 +48,10 @@ pub struct Snapshot {
     by_source: HashMap<String, Arc<Subscriptions>>,
     /// By lower-cased resource id.
     subscriptions: HashMap<String, Arc<Subscription>>,
+    /// The last handshake of each subscription that had one, by its id.
+    handshakes: HashMap<Uuid, (ResourceId, Handshake)>,
+    /// Subscriptions whose webhook is being asked.
+    asking: Vec<Resource>,
 }
 
 impl Snapshot {
@@ -71,6 +81,30 @@ impl Snapshot {
         self.subscriptions.values()
     }
 
+    /// The subscription that a handshake is about, and how far it is.
+    pub(super) fn handshake(&self, id: Uuid) -> Option<&(ResourceId, Handshake)> {
+        self.handshakes.get(&id)
+    }
+
+    /// Handshakes that should be over by `now`.
+    pub(super) fn overdue(&self, now: Timestamp) -> impl Iterator<Item = &(ResourceId, Handshake)> {
+        let all = self.handshakes.values();
+        all.filter(move |(_, handshake)| handshake.is_pending() && handshake.until <= now)
+    }
+
+    /// Subscriptions whose webhook is being asked.
+    pub(super) fn asking(&self) -> &[Resource] {
+        &self.asking
+    }
+
+    /// The subscriptions that are, or are inside, the resource with this id.
+    pub(crate) fn inside(&self, id: &ResourceId) -> Vec<Arc<Subscription>> {
+        let inside = format!("{}/", id.key());
+        let all = self.subscriptions.values();
+        let inside = all.filter(|one| one.id == *id || one.key().starts_with(&inside));
+        inside.cloned().collect()
+    }
+
     fn add_topic(&mut self, topic: Topic) {
         let topic = Arc::new(topic);
         self.topics
@@ -81,9 +115,17 @@ impl Snapshot {
     /// Adds a subscription to `source`, if it is in effect.
     fn add(&mut self, resource: &Resource, source: &ResourceId) -> Result<()> {
         let topic = self.topics.get(source.key());
+        let secrets = SubscriptionSecrets::of(resource)?;
+        if secrets.pending().is_some_and(|it| it.step == Step::Asking) {
+            self.asking.push(resource.clone());
+        }
+        if let Some(handshake) = &secrets.handshake {
+            let about = (resource.id.clone(), handshake.clone());
+            self.handshakes.insert(handshake.id, about);
+        }
         // Azure's own resources publish in the Event Grid schema.
         let input = topic.map_or(InputSchema::EventGrid, |topic| topic.input);
-        if let Some(subscription) = document::subscription(resource, source, input)? {
+        if let Some(subscription) = document::subscription(resource, &secrets, source, input)? {
             let subscription = Arc::new(subscription);
             let of = self.by_source.entry(source.key().to_owned()).or_default();
             Arc::make_mut(of).add(Arc::clone(&subscription));
@@ -146,7 +188,7 @@ impl App {
         Ok(())
     }
 
-    async fn events_resources(&self, kind: &str) -> Result<Vec<Resource>> {
+    pub(super) async fn events_resources(&self, kind: &str) -> Result<Vec<Resource>> {
         let query = ResourceQuery {
             kind,
             ..ResourceQuery::default()

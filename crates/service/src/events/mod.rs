@@ -8,14 +8,18 @@
 
 mod accept;
 mod backlog;
+mod config;
 mod destination;
 mod directory;
 mod document;
 mod drive;
+mod handshake;
 mod ids;
 mod lane;
 mod publish;
 mod request;
+mod subscriptions;
+mod topics;
 
 use domain::id::NodeId;
 use store::Store;
@@ -24,12 +28,14 @@ use store::events::EventWriter;
 use tokio_util::task::TaskTracker;
 
 pub use accept::Routed;
+pub use config::EventsConfig;
 pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
-pub(crate) use document::TopicKeys;
-pub use document::{EVENT_SUBSCRIPTIONS, SYSTEM_TOPICS, TOPICS};
+pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
 pub use ids::{destination_id, source_id};
 pub use publish::Publisher;
+pub use subscriptions::{SubscriptionChange, stored_id};
+pub use topics::{COMMUNICATION_TOPIC, TopicKey};
 
 use crate::control::VERSION;
 

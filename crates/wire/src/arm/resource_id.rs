@@ -71,6 +71,13 @@ impl ResourceId {
         Self::from_pairs(pairs.chain([(kind, name)]))
     }
 
+    /// The id of an extension resource of this one: `…/providers/{namespace}/{type}/{name}`. `kind` is its full type.
+    pub fn extension(&self, kind: &str, name: &str) -> Result<Self, InvalidResourceId> {
+        let (namespace, kind) = kind.split_once('/').ok_or(InvalidResourceId)?;
+        let pairs = self.pairs.iter().map(|(w, v)| (w.as_str(), v.as_str()));
+        Self::from_pairs(pairs.chain([(PROVIDERS, namespace), (kind, name)]))
+    }
+
     /// The id, words canonical, names as written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -284,7 +291,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(id.resource_type(), "Microsoft.EventGrid/eventSubscriptions");
-        assert_eq!(id.parent().unwrap().name(), "c");
+        let scope = id.parent().unwrap();
+        assert_eq!(scope.name(), "c");
+        let extension = scope.extension("Microsoft.EventGrid/eventSubscriptions", "e");
+        assert_eq!(extension.unwrap(), id);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! the resource. Bodies are read leniently; resources are answered with their etag and `systemData`.
 
 pub mod communication;
+pub mod event_subscriptions;
+pub mod event_topics;
 pub mod groups;
 pub mod hub_rules;
 pub mod notification_hubs;
@@ -11,14 +13,18 @@ pub mod providers;
 pub mod resources;
 pub mod subscriptions;
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::resource::{Actor, Resource, Touch};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use service::control::{Page, Precondition, kinds};
 use service::{App, Error, Kind, Result};
+use url::Url;
 use wire::arm::{ResourceId, lenient_json};
 use wire::entra::ClaimsChallenge;
 
@@ -108,6 +114,21 @@ pub fn document(resource: &Resource) -> Map<String, Value> {
         system_data(&resource.created, &resource.updated),
     );
     document
+}
+
+/// This server as the client calls it: by the name that it used, if that is one of ours.
+pub fn base_url<'a>(app: &'a App, request: &Request) -> Cow<'a, str> {
+    let settings = &app.settings;
+    let authority = request.parts.uri.authority().map(Authority::as_str);
+    let host = authority.or_else(|| request.header("host"));
+    let name = host.and_then(|host| Url::parse(&format!("https://{host}")).ok());
+    let name = name.as_ref().and_then(Url::host_str).unwrap_or_default();
+    match host {
+        Some(host) if settings.hosts.iter().any(|known| known == name) => {
+            format!("https://{host}").into()
+        }
+        _ => settings.base_url.as_str().into(),
+    }
 }
 
 /// 200 with a document and its etag.

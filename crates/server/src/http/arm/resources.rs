@@ -5,6 +5,7 @@ use domain::resource::Resource;
 use http::StatusCode;
 use serde_json::{Value, json};
 use service::control::{Page, kinds};
+use service::events::stored_id;
 use service::{App, Error, ResourceQuery, Result};
 use wire::arm::ResourceId;
 use wire::arm::filter::Filter;
@@ -52,7 +53,7 @@ pub async fn head(app: App, request: Request) -> Result<Response> {
         .map_err(|_| unknown_kind(&request))?;
     let kind = kinds::kind(&id.resource_type()).ok_or_else(|| unknown_kind(&request))?;
     super::check_api_version(&request, kind)?;
-    app.resource(&id).await?;
+    app.resource(&stored_id(id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -100,7 +101,8 @@ fn filter(request: &Request) -> Result<Filter> {
     })
 }
 
-/// What the store does not filter by. Resource groups are no resources here.
+/// What the store does not filter by. Resource groups are no resources here, nor are event subscriptions, which Azure
+/// lists nowhere but at what they are to.
 fn is_meant(resource: &Resource, filter: &Filter) -> bool {
     let same = |wanted: &Option<String>, held: Option<&str>| {
         wanted
@@ -114,6 +116,11 @@ fn is_meant(resource: &Resource, filter: &Filter) -> bool {
         .as_deref()
         .map(|name| tags.and_then(|tags| wire::arm::lenient_json::property(tags, name)));
     resource.id.namespace().is_some()
+        && !resource
+            .id
+            .resource_type()
+            .to_ascii_lowercase()
+            .ends_with("/eventsubscriptions")
         && same(&filter.name, Some(&full_name(resource)))
         && same(&filter.location, location)
         && tag.is_none_or(|value| {

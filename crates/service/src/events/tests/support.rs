@@ -22,7 +22,6 @@ use wire::arm::ResourceId;
 use wire::event::custom::{Mapping, Stamp};
 
 use crate::control::{Draft, Precondition};
-use crate::events::TopicKeys;
 use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
 use crate::webhook::{PlainHttp, WebhooksConfig};
@@ -50,12 +49,11 @@ impl Server {
             .await
             .unwrap();
         let server = Self { app, dir };
-        let keys = TopicKeys {
-            key1: "a2V5MQ==".into(),
-            key2: "a2V5Mg==".into(),
-        };
         let body = json!({ "location": "global", "properties": { "inputSchema": schema } });
-        server.put(&topic(), body, keys.sealed().unwrap()).await;
+        let (id, body) = (topic(), object(body));
+        let (any, actor) = (Precondition::default(), Actor::server());
+        let put = server.app.put_topic(&id, &body, &any, &actor);
+        put.await.unwrap();
         server
     }
 
@@ -189,6 +187,7 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
         .unwrap();
     let settings = Settings {
         identity: crate::identity::IdentityRates::default(),
+        events: crate::events::EventsConfig::default(),
         webhooks: WebhooksConfig {
             addresses: domain::address::AddressPolicy {
                 loopback: true,

@@ -190,6 +190,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
             ..LanesConfig::default()
         },
         sends: SendsConfig::default(),
+        events: crate::events::EventsConfig::default(),
         webhooks: crate::webhook::WebhooksConfig::default(),
     };
     App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
