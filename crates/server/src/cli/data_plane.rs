@@ -40,6 +40,14 @@ pub struct Phone {
     token: String,
 }
 
+/// A webhook receiver of the lab.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Where it takes deliveries.
+    pub url: String,
+    id: String,
+}
+
 /// Requests to a server and its lab.
 pub struct DataPlane<'c> {
     client: &'c Client,
@@ -178,6 +186,28 @@ impl<'c> DataPlane<'c> {
         );
         let answer = self.lab(Method::GET, &path, None).await?;
         Ok(answer["notifications"].get(0).cloned())
+    }
+
+    /// A new webhook receiver, which meets the handshake.
+    pub async fn new_webhook(&self, name: &str) -> Result<Webhook> {
+        let body = json!({ "name": name, "validation": "code" });
+        let webhook = self.lab(Method::POST, "/webhooks", Some(&body)).await?;
+        let text = |key: &str| webhook[key].as_str().unwrap_or_default().to_owned();
+        Ok(Webhook {
+            url: text("url"),
+            id: text("id"),
+        })
+    }
+
+    /// The requests of a webhook behind `after`; none if there is none within ten seconds.
+    pub async fn webhook_requests(&self, webhook: &Webhook, after: u64) -> Result<Vec<Value>> {
+        let path = format!(
+            "/webhooks/{}/requests?after={after}&wait={}",
+            webhook.id,
+            WATCH.as_secs()
+        );
+        let answer = self.lab(Method::GET, &path, None).await?;
+        Ok(answer["requests"].as_array().cloned().unwrap_or_default())
     }
 
     async fn lab(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {

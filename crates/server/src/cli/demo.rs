@@ -1,4 +1,4 @@
-//! `carillon demo`: everything in one process, two phones, and a call that wakes them.
+//! `carillon demo`: everything in one process, two phones, a call that wakes them, and a webhook that is told of it.
 //!
 //! It uses its own server as anybody would: over HTTPS, with the control plane's link request and an app's tokens.
 
@@ -7,12 +7,14 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use domain::time::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
 use service::Clock;
 
 use super::client::Client;
-use super::data_plane::{DataPlane, Phone, User};
+use super::control::{Control, to_webhook};
+use super::data_plane::{DataPlane, Phone, User, Webhook};
 use super::login;
 use crate::app::{Mode, Server};
 use crate::config::{Config, LogFormat};
@@ -20,17 +22,24 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::{lifecycle, telemetry};
 
+/// The events that must reach the webhook.
+const EVENTS: [&str; 4] = [
+    "IncomingCall",
+    "CallStarted",
+    "CallParticipantAdded",
+    "CallEnded",
+];
 /// How long a provider's answer may take to be recorded.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Ring two phones, and show what happens when.
 ///
 /// Starts a server and its device lab on free ports and an empty temporary directory, links a notification hub,
-/// registers an iPhone and an Android phone for a user, places a call, and answers it on the iPhone. Then it keeps
-/// serving until Ctrl-C.
+/// registers an iPhone and an Android phone for a user, subscribes a webhook to the events of calls, places a call,
+/// and answers it on the iPhone. Then it keeps serving until Ctrl-C.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// End after the call: with 0 if every phone rang, else with 1
+    /// End after the call: with 0 if every phone rang and every event arrived, else with 1
     #[arg(long)]
     once: bool,
 }
@@ -72,8 +81,9 @@ async fn show(environment: &Environment) -> Result<()> {
     link(&client, environment).await?;
     let alice = data.new_user().await?;
     let (bob, [iphone, android]) = data.new_user_with_phones().await?;
+    let webhook = subscribe(&client, &data, environment).await?;
     println!(
-        "The hub is linked, and an iPhone and an Android phone are registered for one user.\n"
+        "The hub is linked, an iPhone and an Android phone are registered for one user, and a webhook wants the events.\n"
     );
 
     let timeline = Timeline::start();
@@ -83,14 +93,35 @@ async fn show(environment: &Environment) -> Result<()> {
         .await?;
     let id = call["id"].as_str().unwrap_or_default();
     timeline.line("accepted", &format!("call {id}"));
+    // The events come in beside the rest, until the last one.
+    let (events, rang) = tokio::join!(
+        events(&data, &timeline, &webhook),
+        answered(&data, &timeline, [&alice, &bob], id, [&iphone, &android]),
+    );
+    let (events, rang) = (events?, rang?);
+    match (rang, events) {
+        ([Some(_), Some(_)], true) => Ok(()),
+        ([Some(_), Some(_)], false) => Err(Failure::failed("not every event was delivered")),
+        _ => Err(Failure::failed("not every phone rang")),
+    }
+}
+
+/// The call rings, is answered on the first phone, and ends; which notification rang each phone.
+async fn answered(
+    data: &DataPlane<'_>,
+    timeline: &Timeline,
+    [alice, bob]: [&User; 2],
+    id: &str,
+    [iphone, android]: [&Phone; 2],
+) -> Result<[Option<u64>; 2]> {
     let (first, second) = tokio::join!(
-        ring(&data, &timeline, &alice, id, &iphone),
-        ring(&data, &timeline, &alice, id, &android),
+        ring(data, timeline, alice, id, iphone),
+        ring(data, timeline, alice, id, android),
     );
     let rang = [first?, second?];
     let answer = json!({ "endpoint": iphone.name });
     data.by(
-        &bob,
+        bob,
         Method::POST,
         &format!("/calling/calls/{id}:accept"),
         Some(&answer),
@@ -98,7 +129,7 @@ async fn show(environment: &Environment) -> Result<()> {
     .await?;
     timeline.line("answered", "on the iPhone");
     if let Some(seq) = rang[1]
-        && let Some(stop) = data.notification(&android, seq).await?
+        && let Some(stop) = data.notification(android, seq).await?
     {
         let reason = stop["payload"]["data"]["reason"]
             .as_str()
@@ -106,16 +137,78 @@ async fn show(environment: &Environment) -> Result<()> {
         timeline.line("stopped", &format!("Android  {reason}"));
     }
     data.by(
-        &alice,
+        alice,
         Method::POST,
         &format!("/calling/calls/{id}:hangUp"),
         None,
     )
     .await?;
     timeline.line("hung up", "");
-    match rang {
-        [Some(_), Some(_)] => Ok(()),
-        _ => Err(Failure::failed("not every phone rang")),
+    Ok(rang)
+}
+
+/// A webhook of the lab that is subscribed to the events of the communication resource.
+async fn subscribe(
+    client: &Client,
+    data: &DataPlane<'_>,
+    environment: &Environment,
+) -> Result<Webhook> {
+    let communication = environment.communication.as_ref();
+    let communication = communication.ok_or_else(|| {
+        Failure::failed("the server has no communication resource to subscribe to")
+    })?;
+    let webhook = data.new_webhook("demo").await?;
+    let control = Control::new(client).await?;
+    control
+        .subscribe(
+            &communication.resource_id,
+            "demo",
+            &to_webhook(&webhook.url),
+        )
+        .await?;
+    Ok(webhook)
+}
+
+/// Shows the events of a call as they arrive at `webhook`; whether all that were wanted came.
+async fn events(data: &DataPlane<'_>, timeline: &Timeline, webhook: &Webhook) -> Result<bool> {
+    let mut missing = EVENTS.to_vec();
+    let mut after = 0;
+    while !missing.is_empty() {
+        let requests = data.webhook_requests(webhook, after).await?;
+        if requests.is_empty() {
+            break;
+        }
+        for request in requests {
+            after = request["seq"].as_u64().unwrap_or(after);
+            for event in request["body"].as_array().into_iter().flatten() {
+                let kind = event["eventType"].as_str().unwrap_or_default();
+                let kind = kind.strip_prefix("Microsoft.Communication.");
+                let Some(kind) = kind else { continue };
+                timeline.line(
+                    "event",
+                    &format!("{kind:<22} {}", on_its_way(event, &request)),
+                );
+                if let Some(place) = missing.iter().position(|wanted| *wanted == kind) {
+                    missing.remove(place);
+                }
+            }
+        }
+    }
+    for kind in &missing {
+        timeline.line("missing", kind);
+    }
+    Ok(missing.is_empty())
+}
+
+/// How long an event was on its way to the webhook, in words.
+pub fn on_its_way(event: &Value, request: &Value) -> String {
+    let at = |value: &Value| Timestamp::parse(value.as_str()?);
+    match (at(&event["eventTime"]), at(&request["receivedAt"])) {
+        (Some(happened), Some(received)) => {
+            let took = received.since(happened).as_secs_f64() * 1_000.0;
+            format!("in {took:.1} ms")
+        }
+        _ => String::new(),
     }
 }
 
@@ -244,7 +337,7 @@ impl Timeline {
         let (on, off) = match (self.colour, what) {
             (false, _) => ("", ""),
             (true, "rang" | "answered") => ("\x1b[1;32m", "\x1b[0m"),
-            (true, "silent") => ("\x1b[1;31m", "\x1b[0m"),
+            (true, "silent" | "missing") => ("\x1b[1;31m", "\x1b[0m"),
             (true, _) => ("\x1b[1m", "\x1b[0m"),
         };
         let _one = self.out.lock();

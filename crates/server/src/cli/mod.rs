@@ -5,6 +5,7 @@ mod call;
 pub mod client;
 mod completions;
 mod config;
+mod control;
 mod data_plane;
 mod demo;
 mod dev;

@@ -1,5 +1,8 @@
 //! The commands that speak to a running server.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use super::{Process, carillon, directory, run, stderr};
 
 /// The document's own command line, with its single quotes.
@@ -73,6 +76,38 @@ fn an_event_is_published_in_the_schema_that_its_topic_takes() {
         stderr(&unknown).contains("no such topic"),
         "{}",
         stderr(&unknown)
+    );
+}
+
+#[test]
+fn events_are_shown_as_they_are_delivered() {
+    let dir = directory();
+    let _server = Process::start(dir.path(), &[]);
+    let data_dir = ["--data-dir", dir.path().to_str().unwrap()];
+    let mut tail = carillon(&["event", "tail", "--type", "Contoso.A", "--count", "2"]);
+    tail.args(data_dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let mut said = BufReader::new(tail.stderr.take().unwrap()).lines();
+    assert_eq!(
+        said.next().unwrap().unwrap(),
+        "Waiting for events; Ctrl-C ends it."
+    );
+    for kind in ["Contoso.B", "Contoso.A", "Contoso.A"] {
+        let args = ["event", "publish", "--type", kind, "--subject", "s/1"];
+        let published = run(&[&args[..], &data_dir].concat());
+        assert!(published.status.success(), "{}", stderr(&published));
+    }
+    let shown = tail.wait_with_output().unwrap();
+    assert!(shown.status.success());
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(
+        shown
+            .lines()
+            .all(|line| line.contains("  Contoso.A  s/1  in ")),
+        "{shown}"
     );
 }
 
@@ -177,7 +212,7 @@ fn serve_takes_the_well_known_credentials_away() {
 }
 
 #[test]
-fn the_demo_rings_both_phones() {
+fn the_demo_rings_both_phones_and_tells_the_webhook() {
     let demo = run(&["demo", "--once"]);
     assert!(demo.status.success(), "{}", stderr(&demo));
     let timeline = String::from_utf8_lossy(&demo.stdout);
@@ -187,6 +222,10 @@ fn the_demo_rings_both_phones() {
         "answered  on the iPhone",
         "stopped   Android",
         "hung up",
+        "event     IncomingCall ",
+        "event     CallStarted ",
+        "event     CallParticipantAdded ",
+        "event     CallEnded ",
     ] {
         assert!(timeline.contains(line), "{timeline}");
     }

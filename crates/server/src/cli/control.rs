@@ -1,0 +1,98 @@
+//! The control plane as the commands use it: signed in once, JSON in and out.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use service::Clock;
+
+use super::client::Client;
+use super::{json, login};
+use crate::failure::{Failure, Result};
+
+/// How long a resource may take to be made.
+const READY: Duration = Duration::from_secs(60);
+/// How often to look whether it is.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Requests to a control plane.
+pub struct Control<'c> {
+    client: &'c Client,
+    token: String,
+}
+
+impl<'c> Control<'c> {
+    /// Signs in to the server that `client` speaks to.
+    pub async fn new(client: &'c Client) -> Result<Self> {
+        let token = login::token(client).await?;
+        Ok(Self { client, token })
+    }
+
+    /// The answer to a request; `Null` where it is empty.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut request = self
+            .client
+            .http
+            .request(method, self.client.url(path)?)
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let response = request.send().await;
+        let response = response.map_err(|error| self.client.unreachable(&error))?;
+        let status = response.status();
+        let text = response.text().await;
+        let text = text.map_err(|error| self.client.unreachable(&error))?;
+        if !status.is_success() {
+            let path = path.split('?').next().unwrap_or_default();
+            let said = json::error_of(&text);
+            return Err(Failure::failed(format!("{path} answers {status}{said}")));
+        }
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::failed(format!("{path} does not answer JSON: {error}")))
+    }
+
+    /// Makes the event subscription `name` to the events of `source`, and waits until it is in effect.
+    pub async fn subscribe(&self, source: &str, name: &str, properties: &Value) -> Result<()> {
+        let path = subscription(source, name);
+        let body = json!({ "properties": properties });
+        let mut made = self.send(Method::PUT, &path, Some(&body)).await?;
+        let until = Clock::System.now() + READY;
+        loop {
+            match made["properties"]["provisioningState"].as_str() {
+                Some("Succeeded") => return Ok(()),
+                Some("Creating" | "Updating") if Clock::System.now() < until => {}
+                state => {
+                    let state = state.unwrap_or("unknown");
+                    return Err(Failure::failed(format!(
+                        "the subscription {name} is {state} and not in effect"
+                    )));
+                }
+            }
+            Clock::System.sleep(PAUSE).await;
+            made = self.send(Method::GET, &path, None).await?;
+        }
+    }
+
+    /// Deletes that subscription.
+    pub async fn unsubscribe(&self, source: &str, name: &str) -> Result<()> {
+        let path = subscription(source, name);
+        self.send(Method::DELETE, &path, None).await.map(drop)
+    }
+}
+
+/// What a subscription says whose events go to `endpoint`.
+pub fn to_webhook(endpoint: &str) -> Value {
+    json!({ "destination": { "endpointType": "WebHook", "properties": { "endpointUrl": endpoint } } })
+}
+
+fn subscription(source: &str, name: &str) -> String {
+    format!(
+        "{source}/providers/Microsoft.EventGrid/eventSubscriptions/{name}?api-version=2025-02-15"
+    )
+}
