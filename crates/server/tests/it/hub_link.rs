@@ -188,3 +188,34 @@ async fn a_link_survives_a_restart_and_goes_with_its_resource() {
         .await;
     assert!(app.app.link(seeded.communication.key()).is_none());
 }
+
+#[tokio::test]
+async fn a_failing_hub_shows_at_every_node_and_after_a_start() {
+    let (app, seeded) = seeded().await;
+    let path = action(&seeded, "linkNotificationHub");
+    let remote = "Endpoint=sb://hub.example:9000/;SharedAccessKeyName=s;SharedAccessKey=a2V5";
+    let (status, ..) = link(&app, &path, remote, seeded.hub.as_str()).await;
+    assert_eq!(status, 200);
+    let key = seeded.communication.key();
+    let other = app.second_node().await;
+    app.app.note_hub_status(key, Err("401 from the hub".into()));
+    let shown = async |shown: bool| {
+        // The other node looks in real time once its clock has moved; this waits for it, and not for long.
+        for _ in 0..5_000 {
+            app.app.clock.advance(std::time::Duration::from_secs(2));
+            if other.hub_status(key).is_some() == shown {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        panic!("the other node did not follow within five seconds");
+    };
+    shown(true).await;
+    // Whichever node's send succeeds ends it.
+    other.note_hub_status(key, Ok(()));
+    shown(false).await;
+    other.note_hub_status(key, Err("timeout".into()));
+    other.stop().await;
+    let app = app.restart().await;
+    assert_eq!(app.app.hub_status(key).unwrap().error, "timeout");
+}

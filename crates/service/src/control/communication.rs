@@ -1,7 +1,7 @@
 //! `Microsoft.Communication/communicationServices`: resources, access keys, names.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -414,51 +414,3 @@ fn as_data_plane(resource: &Resource) -> Result<Communication> {
 }
 
 const NAME_TAKEN: &str = "Requested name is unavailable for the requested type";
-
-/// How the last send through each remote hub ended, until it is saved.
-#[derive(Default)]
-pub(crate) struct HubStatuses(Mutex<HashMap<String, HubStatus>>);
-
-/// How sends through the linked hub of a resource fare.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HubStatus {
-    /// What the last send failed with; nothing if it succeeded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl App {
-    /// Notes how a send through the linked hub of a resource ended. A success after successes costs nothing.
-    pub fn note_hub_status(&self, communication: &str, outcome: std::result::Result<(), String>) {
-        let mut statuses = self.control.hub_status.lock();
-        let error = outcome.err();
-        match statuses.get(communication) {
-            None if error.is_none() => {}
-            Some(held) if held.error == error => {}
-            _ => {
-                let at = self.clock.now();
-                statuses.insert(communication.to_owned(), HubStatus { error, at });
-            }
-        }
-    }
-
-    /// The status of the linked hub of a resource, if a send through it has failed.
-    pub fn hub_status(&self, communication: &str) -> Option<HubStatus> {
-        let statuses = self.control.hub_status.lock();
-        let status = statuses.get(communication).cloned();
-        status.filter(|status| status.error.is_some())
-    }
-
-    /// Forgets the status: the link is another one.
-    pub(super) fn forget_hub_status(&self, communication: &str) {
-        self.control.hub_status.lock().remove(communication);
-    }
-}
-
-impl HubStatuses {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, HubStatus>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}

@@ -169,8 +169,9 @@ impl App {
                 Some(link) => tx.put_link(link).await?,
                 None => drop(tx.delete_link(id.key()).await?),
             }
-            self.forget_hub_status(id.key());
-            return self.commit_control(tx).await;
+            self.commit_control(tx).await?;
+            self.control.hub_statuses.forget(id.key());
+            return Ok(());
         }
     }
 

@@ -8,6 +8,7 @@ mod authority;
 mod communication;
 mod directory;
 mod groups;
+mod hub_status;
 pub mod kinds;
 mod link;
 mod operation;
@@ -30,8 +31,9 @@ use store::Store;
 
 use crate::{App, Random, Result};
 
-pub use communication::{Communication, HubStatus, KeyName};
+pub use communication::{Communication, KeyName};
 pub use directory::{NewApp, Registrations};
+pub use hub_status::HubStatus;
 pub use link::Linked;
 pub use operation::Operation;
 pub(crate) use resources::not_found;
@@ -50,7 +52,7 @@ pub(crate) const VERSION: &str = "control.version";
 pub(crate) struct Control {
     pub(super) authority: authority::Authority,
     pub(super) attempts: attempts::Attempts,
-    pub(super) hub_status: communication::HubStatuses,
+    pub(super) hub_statuses: hub_status::HubStatuses,
     pub(super) operations: operation::Operations,
     snapshot: ArcSwap<Snapshot>,
     /// One reading at a time, so that an older one never replaces a newer one.
@@ -77,12 +79,13 @@ impl Control {
         let control = Self {
             authority: authority::Authority::open(store, random).await?,
             attempts: attempts::Attempts::default(),
-            hub_status: communication::HubStatuses::default(),
+            hub_statuses: hub_status::HubStatuses::default(),
             operations: operation::Operations::default(),
             snapshot: ArcSwap::default(),
             reading: tokio::sync::Mutex::default(),
         };
         control.reload(store).await?;
+        control.hub_statuses.refresh(store).await?;
         Ok(control)
     }
 
@@ -153,7 +156,7 @@ impl App {
             self.control.reload(&self.store).await?;
             self.refresh_events().await?;
         }
-        Ok(())
+        self.control.hub_statuses.refresh(&self.store).await
     }
 }
 

@@ -140,6 +140,8 @@ async fn links(store: &Store) {
     assert_eq!(kept[0].place, remote);
     assert_eq!(kept[0].key.expose_secret(), "a2V5");
 
+    failures_of_a_link(store, &link(remote)).await;
+
     let mut tx = store.begin().await.unwrap();
     assert!(tx.delete_link(resource.id.key()).await.unwrap());
     assert!(!tx.delete_link(resource.id.key()).await.unwrap());
@@ -152,4 +154,32 @@ async fn links(store: &Store) {
         store.links().await.unwrap().is_empty(),
         "a link goes with its resource"
     );
+    assert_eq!(store.hub_failures().await.unwrap(), []);
+}
+
+/// A failure is kept until it ends or the link is another one.
+async fn failures_of_a_link(store: &Store, link: &Link) {
+    let key = link.communication.as_str();
+    let failure = |error: &str, at| (key.to_owned(), error.to_owned(), at);
+    let put = async |error: &str, at| {
+        let mut tx = store.begin().await.unwrap();
+        tx.put_hub_failure(key, error, at).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    put("first", NOW).await;
+    put("second\0", NOW + Duration::from_secs(1)).await;
+    let kept = store.hub_failures().await.unwrap();
+    assert_eq!(kept, [failure("second", NOW + Duration::from_secs(1))]);
+
+    let mut tx = store.begin().await.unwrap();
+    tx.delete_hub_failure(key).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.hub_failures().await.unwrap(), []);
+
+    put("third", NOW).await;
+    let mut tx = store.begin().await.unwrap();
+    tx.put_link(link).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.hub_failures().await.unwrap(), []);
+    put("fourth, gone with the link", NOW).await;
 }

@@ -304,7 +304,7 @@ async fn a_refused_signature_ends_the_push_and_is_noted_for_the_operator() {
     assert_eq!(attempted.outcome, Outcome::CredentialRefused);
     assert_eq!((attempted.status, attempted.attempts), (401, 1));
     let status = remote.app.hub_status(remote.communication.key()).unwrap();
-    assert!(status.error.unwrap().contains("InvalidSignature: no."));
+    assert!(status.error.contains("InvalidSignature: no."));
     remote.app.stop().await;
 }
 
