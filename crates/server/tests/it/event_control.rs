@@ -943,3 +943,117 @@ async fn a_handshake_goes_on_after_a_restart() {
     }
     assert_eq!(ended(&app, &path).await["status"], "Failed");
 }
+
+#[tokio::test]
+async fn events_go_to_the_webhook_that_wants_them_and_failures_to_who_follows_the_group() {
+    let app = app().await;
+    let (willing, silent) = (Receiver::willing().await, Receiver::answering(200).await);
+    let subs = format!("{GRID}/topics/orders/eventSubscriptions");
+    let path = operation(
+        &arm(
+            &app,
+            "PUT",
+            &format!("{subs}/willing"),
+            webhook(&willing.url),
+        )
+        .await,
+    );
+    ended(&app, &path).await;
+    arm(&app, "PUT", &format!("{subs}/silent"), webhook(&silent.url)).await;
+    comes_to(&app, &format!("{subs}/silent"), "AwaitingManualAction").await;
+    let follower = Receiver::willing().await;
+    let follow = format!(
+        "{SUB}/resourceGroups/default/providers/Microsoft.EventGrid/eventSubscriptions/failures"
+    );
+    let path = operation(&arm(&app, "PUT", &follow, webhook(&follower.url)).await);
+    ended(&app, &path).await;
+
+    let keys = arm(
+        &app,
+        "POST",
+        &format!("{GRID}/topics/orders/listKeys"),
+        Value::Null,
+    )
+    .await;
+    let key = keys.json()["key1"].as_str().unwrap().to_owned();
+    let event = json!([{ "id": "1", "subject": "/orders/1", "eventType": "Contoso.Ordered",
+        "eventTime": "2026-11-24T04:18:16Z", "data": { "n": 1 }, "dataVersion": "1.0" }]);
+    let published = app
+        .send(
+            "POST",
+            "/topics/orders/api/events?api-version=2018-01-01",
+            &[
+                ("aeg-sas-key", key.as_str()),
+                ("content-type", "application/json"),
+            ],
+            &event.to_string(),
+        )
+        .await;
+    assert_eq!(published.status, 200, "{}", published.body);
+    let delivered = got(&willing, "aeg-event-type", "Notification").await;
+    assert_eq!(delivered.body[0]["data"], json!({ "n": 1 }));
+    assert_eq!(delivered.body[0]["topic"], format!("{GRID}/topics/orders"));
+    assert_eq!(silent.got().len(), 1, "it was asked and said nothing");
+
+    app.app.clock.advance(Duration::from_secs(620));
+    let failure = got(&follower, "aeg-event-type", "Notification").await.body[0].clone();
+    assert_eq!(
+        failure["eventType"],
+        "Microsoft.Resources.ResourceWriteFailure"
+    );
+    let about =
+        format!("{GRID}/topics/orders/providers/Microsoft.EventGrid/eventSubscriptions/silent");
+    assert_eq!(
+        (&failure["subject"], &failure["data"]["resourceUri"]),
+        (&json!(about), &json!(about))
+    );
+    assert_eq!(failure["data"]["statusCode"], "Url validation");
+}
+
+#[tokio::test]
+async fn what_there_is_to_subscribe_to_is_listed() {
+    let app = app().await;
+    let types = "/providers/Microsoft.EventGrid/topicTypes";
+    let list = get(&app, types).await;
+    let name = "Microsoft.Communication.CommunicationServices";
+    assert_eq!(list["value"][0]["name"], name);
+    assert_eq!(
+        get(&app, &format!("{types}/{name}")).await,
+        list["value"][0]
+    );
+    let events = get(&app, &format!("{types}/{name}/eventTypes")).await;
+    let events = events["value"].as_array().unwrap();
+    assert!(
+        events
+            .iter()
+            .any(|one| one["name"] == "Microsoft.Communication.IncomingCall")
+    );
+    let at = get(
+        &app,
+        &format!("{COMM}/providers/Microsoft.EventGrid/eventTypes"),
+    )
+    .await;
+    assert_eq!(at["value"].as_array().unwrap(), events);
+    let topic = format!("{GRID}/topics/orders/providers/Microsoft.EventGrid");
+    assert_eq!(
+        get(&app, &format!("{topic}/eventTypes")).await["value"],
+        json!([])
+    );
+    let extension = get(&app, &format!("{topic}/extensionTopics/default")).await;
+    assert_eq!(extension["name"], "default");
+    let other = arm(
+        &app,
+        "GET",
+        &format!("{types}/Microsoft.Storage.StorageAccounts"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(error(&other).0, 404);
+    let operations = get(&app, "/providers/Microsoft.EventGrid/operations").await;
+    let operations = operations["value"].as_array().unwrap();
+    assert!(
+        operations
+            .iter()
+            .any(|one| one["name"] == "Microsoft.EventGrid/topics/listKeys/action")
+    );
+}

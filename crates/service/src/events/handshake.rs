@@ -15,6 +15,7 @@ use domain::delivery::Answer;
 use domain::resource::Resource;
 use domain::subscription::Subscription;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use serde_json::json;
 use uuid::Uuid;
 use wire::arm::ResourceId;
 use wire::event::DeliverySchema;
@@ -251,6 +252,7 @@ impl App {
             ..secrets
         })
         .await
+        .map(drop)
     }
 
     /// Ends a handshake: what waited for it comes into effect, or does not, for the reason given.
@@ -261,7 +263,7 @@ impl App {
         outcome: std::result::Result<(), String>,
     ) -> Result<()> {
         let at = self.clock.now();
-        self.edit_pending(id, handshake, |secrets| {
+        let settled = self.edit_pending(id, handshake, |secrets| {
             let (state, step) = match &outcome {
                 Ok(()) => (secrets.state.accepted(), Step::Succeeded { at }),
                 Err(message) => {
@@ -273,19 +275,58 @@ impl App {
                 state,
                 handshake: secrets.handshake.map(|it| Handshake { step, ..it }),
             }
-        })
-        .await
+        });
+        match (settled.await?, outcome) {
+            (true, Err(message)) => self.tell_of_failure(id, handshake, &message).await,
+            _ => Ok(()),
+        }
     }
 
-    /// Changes a subscription that still waits for this handshake; otherwise there is nothing to do.
+    /// Whoever follows the writes of a group or subscription learns that this one failed, as of any other in Azure.
+    async fn tell_of_failure(&self, id: &ResourceId, handshake: Uuid, message: &str) -> Result<()> {
+        let data = json!({
+            "tenantId": self.settings.tenant_id,
+            "subscriptionId": id.subscription(),
+            "resourceGroup": id.group(),
+            "resourceProvider": "Microsoft.EventGrid",
+            "resourceUri": id.as_str(),
+            "operationName": "Microsoft.EventGrid/eventSubscriptions/write",
+            "status": "Failed",
+            "statusCode": FAILED,
+            "statusMessage": message,
+            "correlationId": handshake.to_string(),
+            "authorization": "",
+            "claims": "",
+            "httpRequest": "",
+        });
+        let scopes = [
+            id.group()
+                .map(|group| ResourceId::of_group(id.subscription(), group)),
+            Some(ResourceId::of_subscription(id.subscription())),
+        ];
+        for scope in scopes.into_iter().flatten() {
+            let scope = scope.map_err(broken)?;
+            let (subject, now) = (id.as_str().to_owned(), self.clock.now());
+            let event = self.event_at(&scope, WRITE_FAILURE, subject, &data, now);
+            let mut tx = self.store.begin().await?;
+            let routed = self
+                .record_events(&mut tx, scope.key(), vec![event])
+                .await?;
+            tx.commit().await?;
+            self.deliver_events(routed);
+        }
+        Ok(())
+    }
+
+    /// Changes a subscription that still waits for this handshake; `false` if none does.
     async fn edit_pending(
         &self,
         id: &ResourceId,
         handshake: Uuid,
         edit: impl Fn(SubscriptionSecrets) -> SubscriptionSecrets + Send + Sync,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Some(current) = self.find_resource(id).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let source = self.event_source(id).await?;
         let over = || Error::new(Kind::Gone, "HandshakeOver", "The handshake is over.");
@@ -298,8 +339,8 @@ impl App {
             }
         });
         match put.await {
-            Err(error) if matches!(error.kind, Kind::Gone | Kind::PreconditionFailed) => Ok(()),
-            done => done.map(drop),
+            Err(error) if matches!(error.kind, Kind::Gone | Kind::PreconditionFailed) => Ok(false),
+            done => done.map(|_| true),
         }
     }
 
@@ -438,6 +479,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// "If the request times out, it is cancelled and attempted again after 5 seconds."
 const BETWEEN: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
+/// Azure's event about a write that failed, at a group or a subscription.
+const WRITE_FAILURE: &str = "Microsoft.Resources.ResourceWriteFailure";
+/// The code of an operation whose webhook does not want events.
+pub const FAILED: &str = "Url validation";
 /// Longer than all attempts: whoever began the handshake is gone.
 const LONGEST_ASKING: Duration = Duration::from_secs(180);
 const SWEEP: Duration = Duration::from_secs(15);

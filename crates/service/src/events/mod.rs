@@ -32,10 +32,11 @@ pub use config::EventsConfig;
 pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
 pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
+pub use handshake::FAILED;
 pub use ids::{destination_id, source_id};
 pub use publish::Publisher;
 pub use subscriptions::{SubscriptionChange, stored_id};
-pub use topics::{COMMUNICATION_TOPIC, TopicKey};
+pub use topics::TopicKey;
 
 use crate::control::VERSION;
 

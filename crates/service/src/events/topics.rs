@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
 use wire::arm::field::{FieldError, Fields};
 use wire::event::InputSchema;
+use wire::event::catalogue::TOPIC_TYPE;
 use wire::event::topic::{TopicBody, is_name};
 
 use super::document::{SYSTEM_TOPICS, TopicKeys, input_schema};
@@ -306,11 +307,11 @@ fn system_source(
             properties.error("source", problem)
         })?;
     let given = properties.text("topicType")?.unwrap_or_default();
-    if !given.eq_ignore_ascii_case(COMMUNICATION_TOPIC) {
+    if !given.eq_ignore_ascii_case(TOPIC_TYPE) {
         let problem = "must be Microsoft.Communication.CommunicationServices";
         return Err(properties.error("topicType", problem));
     }
-    Ok((source, COMMUNICATION_TOPIC))
+    Ok((source, TOPIC_TYPE))
 }
 
 fn check_kept(current: &Resource, name: &'static str, given: &str) -> Result<()> {
@@ -344,6 +345,3 @@ fn check_name(name: &str) -> Result<()> {
     );
     Err(Error::invalid("InvalidRequest", message).at("name"))
 }
-
-/// The topic type of communication resources.
-pub const COMMUNICATION_TOPIC: &str = "Microsoft.Communication.CommunicationServices";

@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 use service::control::PutOutcome;
 use service::control::kinds::{SYSTEM_TOPIC, SYSTEM_TOPIC_SUBSCRIPTION, TOPIC, TOPIC_SUBSCRIPTION};
 use service::events::{
-    COMMUNICATION_TOPIC, EVENT_SUBSCRIPTIONS, Handshake, Step, SubscriptionChange, stored_id,
+    EVENT_SUBSCRIPTIONS, FAILED, Handshake, Step, SubscriptionChange, stored_id,
 };
 use service::{App, Error, Result};
 use wire::arm::ResourceId;
 use wire::arm::lenient_json::property;
+use wire::event::catalogue::TOPIC_TYPE;
 
 use super::super::access::Access;
 use super::super::error::Surface;
@@ -257,7 +258,7 @@ pub async fn operation_status(app: App, request: Request) -> Result<Response> {
         Step::Failed { at, message } => {
             answer["status"] = "Failed".into();
             answer["endTime"] = json!(at);
-            answer["error"] = json!({ "code": "Url validation", "message": message });
+            answer["error"] = json!({ "code": FAILED, "message": message });
         }
     }
     let mut response = super::json_ok(&answer);
@@ -324,7 +325,7 @@ impl Place {
 }
 
 /// What the subscriptions of a path are at.
-fn scope(request: &Request) -> Result<ResourceId> {
+pub fn scope(request: &Request) -> Result<ResourceId> {
     check_version(request)?;
     if !request.param("topic").is_empty() {
         return super::resource_id(request, TOPIC.namespace, &[(TOPIC.name, "topic")]);
@@ -381,7 +382,7 @@ fn list(app: &App, request: &Request, all: Vec<Resource>) -> Result<Response> {
 /// The topic type of what a subscription is at.
 fn topic_type_of(subscription: &Resource) -> String {
     if subscription.id.is_type(&SYSTEM_TOPIC_SUBSCRIPTION.full()) {
-        return COMMUNICATION_TOPIC.to_owned();
+        return TOPIC_TYPE.to_owned();
     }
     let scope = subscription.id.parent();
     let kind = scope.map(|scope| scope.resource_type()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `Microsoft.EventGrid`: topics, system topics, and what there is to subscribe to. Event subscriptions are in
-//! [`super::event_subscriptions`].
+//! `Microsoft.EventGrid`: topics and system topics. Event subscriptions are in [`super::event_subscriptions`], what
+//! there is to subscribe to in [`super::event_types`].
 //!
 //! Both clients agree on one rule: 201 to every PUT and PATCH, 204 to every DELETE, 200 to the rest.
 
@@ -20,7 +20,7 @@ use super::super::access::Access;
 use super::super::error::Surface;
 use super::super::request::Request;
 use super::super::route::{self, Route};
-use super::event_subscriptions;
+use super::{event_subscriptions, event_types};
 
 /// The rows of this provider.
 pub fn routes() -> Vec<Route> {
@@ -70,6 +70,7 @@ pub fn routes() -> Vec<Route> {
         route::delete(group!("/systemTopics/{system}"), S, A, delete),
     ];
     routes.extend(event_subscriptions::routes());
+    routes.extend(event_types::routes());
     routes
 }
 

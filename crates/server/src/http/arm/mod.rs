@@ -6,6 +6,7 @@
 pub mod communication;
 pub mod event_subscriptions;
 pub mod event_topics;
+pub mod event_types;
 pub mod groups;
 pub mod hub_rules;
 pub mod notification_hubs;
