@@ -3,7 +3,9 @@
 //! [`Call::apply`] is the whole state machine. It changes the call and says what changed; who is told is the caller's
 //! matter.
 
+mod leg;
 mod reason;
+mod roster;
 
 use std::time::Duration;
 
@@ -13,7 +15,9 @@ use crate::id::{CallId, RegistrationId};
 use crate::identity::UserId;
 use crate::time::Timestamp;
 
-pub use reason::{EndReason, Refusal, StopReason};
+pub use leg::{Accepted, Leg, LegState, Round};
+pub use reason::{Decline, EndReason, Refusal, StopReason};
+pub use roster::{MOST_LEGS, Standing};
 
 /// A call from one user to one or more others.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +36,7 @@ pub struct Call {
     pub signal: Option<Value>,
     /// When it was placed.
     pub created_at: Timestamp,
-    /// When it stops ringing.
+    /// When it stops ringing for those it was placed to.
     pub ring_deadline: Timestamp,
     /// How it stands.
     pub state: State,
@@ -40,6 +44,10 @@ pub struct Call {
     pub caller_left: Option<Timestamp>,
     /// One leg a called user.
     pub legs: Vec<Leg>,
+    /// Whom the others do not hear.
+    pub muted: Vec<UserId>,
+    /// How often it changed who is in it.
+    pub roster: u64,
 }
 
 /// How a call stands.
@@ -69,43 +77,6 @@ pub struct Ended {
     pub connected_since: Option<Timestamp>,
 }
 
-/// A called user's part in a call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Leg {
-    /// Who is called.
-    pub target: UserId,
-    /// How it stands.
-    pub state: LegState,
-    /// The answer of the device that accepted, opaque.
-    pub signal: Option<Value>,
-}
-
-/// How a leg stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LegState {
-    /// The user's devices ring.
-    Ringing,
-    /// One of them accepted.
-    Accepted(Accepted),
-    /// The user declined.
-    Declined,
-    /// Nobody answered in time.
-    TimedOut,
-    /// The caller hung up first.
-    Cancelled,
-}
-
-/// An accepted leg.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The device, if it named itself.
-    pub endpoint: Option<RegistrationId>,
-    /// When.
-    pub at: Timestamp,
-    /// When the user left again.
-    pub left: Option<Timestamp>,
-}
-
 /// What somebody does to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verb {
@@ -124,6 +95,8 @@ pub enum Verb {
         by: UserId,
         /// With which device, if it says so.
         endpoint: Option<RegistrationId>,
+        /// How.
+        how: Decline,
     },
     /// Anybody in it leaves.
     HangUp {
@@ -132,20 +105,47 @@ pub enum Verb {
         /// With which device, if it says so.
         endpoint: Option<RegistrationId>,
     },
-    /// The ring deadline has come.
-    TimeOut {
-        /// Whether any device was rung at all.
-        reach: Reached,
+    /// Somebody in it ends it for all.
+    End {
+        /// Who.
+        by: UserId,
     },
-}
-
-/// Whether a call rang anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
-    /// A connection or a push service took the ring.
-    Somebody,
-    /// Nobody did.
-    Nobody,
+    /// Time has come: whoever's round is over is no longer rung.
+    TimeOut {
+        /// Those of whom a connection or a push service took the ring.
+        reached: Vec<UserId>,
+    },
+    /// One more user is rung.
+    Invite {
+        /// Who.
+        target: UserId,
+        /// The ringing.
+        round: Round,
+    },
+    /// Another user is rung instead.
+    Redirect {
+        /// Instead of whom.
+        from: UserId,
+        /// Who.
+        to: UserId,
+        /// The ringing.
+        round: Round,
+    },
+    /// The ringing of one user ends.
+    Cancel {
+        /// Whose.
+        target: UserId,
+    },
+    /// Somebody joins without being rung.
+    Join {
+        /// Who.
+        by: UserId,
+    },
+    /// Somebody is no longer heard.
+    Mute {
+        /// Who.
+        targets: Vec<UserId>,
+    },
 }
 
 /// What a verb changed.
@@ -164,6 +164,10 @@ pub enum Change {
     },
     /// Somebody who had joined left.
     Left(UserId),
+    /// The devices of a user begin to ring.
+    Invited(UserId),
+    /// Somebody is no longer heard.
+    Muted(UserId),
     /// The call is over.
     Ended,
 }
@@ -171,16 +175,24 @@ pub enum Change {
 impl Call {
     /// Does `verb` to the call. A verb repeated by the same device changes nothing and is no error.
     pub fn apply(&mut self, verb: Verb, now: Timestamp) -> Result<Vec<Change>, Refusal> {
-        match verb {
+        let changes = match verb {
             Verb::Accept {
                 by,
                 endpoint,
                 signal,
             } => self.accept(by, endpoint, signal, now),
-            Verb::Reject { by, endpoint } => self.reject(by, endpoint, now),
+            Verb::Reject { by, endpoint, how } => self.reject(by, endpoint, how, now),
             Verb::HangUp { by, endpoint } => self.hang_up(by, endpoint, now),
-            Verb::TimeOut { reach } => Ok(self.time_out(reach, now)),
-        }
+            Verb::End { by } => self.end(by, now),
+            Verb::TimeOut { reached } => Ok(self.time_out(&reached, now)),
+            Verb::Invite { target, round } => self.invite(target, round),
+            Verb::Redirect { from, to, round } => self.redirect(from, to, round),
+            Verb::Cancel { target } => self.cancel(target, now),
+            Verb::Join { by } => self.join(by, now),
+            Verb::Mute { targets } => self.mute(targets),
+        }?;
+        self.count(&changes);
+        Ok(changes)
     }
 
     /// Whether `user` placed it or is called by it.
@@ -195,7 +207,7 @@ impl Call {
 
     /// Whether any leg rings.
     pub fn rings(&self) -> bool {
-        self.legs.iter().any(|leg| leg.state == LegState::Ringing)
+        self.legs.iter().any(Leg::rings)
     }
 
     /// Whether any leg of `user` rings.
@@ -247,6 +259,7 @@ impl Call {
         &mut self,
         by: UserId,
         endpoint: Option<RegistrationId>,
+        how: Decline,
         now: Timestamp,
     ) -> Result<Vec<Change>, Refusal> {
         let over = matches!(self.state, State::Ended(_));
@@ -262,9 +275,9 @@ impl Call {
         let mut changes = vec![Change::Stopped {
             target: by.clone(),
             except: endpoint,
-            why: StopReason::Declined,
+            why: StopReason::Declined(how),
         }];
-        changes.extend(self.settle(Some(by), EndReason::Declined, now));
+        changes.extend(self.settle(Some(by), how.into(), now));
         Ok(changes)
     }
 
@@ -285,7 +298,7 @@ impl Call {
         }
         let leg = self.called_leg(&by)?;
         match &mut leg.state {
-            LegState::Ringing => return self.reject(by, endpoint, now),
+            LegState::Ringing => return self.reject(by, endpoint, Decline::Plain, now),
             LegState::Accepted(accepted) if accepted.left.is_none() => accepted.left = Some(now),
             _ => return Ok(Vec::new()),
         }
@@ -307,13 +320,46 @@ impl Call {
         changes
     }
 
-    fn time_out(&mut self, reach: Reached, now: Timestamp) -> Vec<Change> {
-        let mut changes = self.stop_ringing(&LegState::TimedOut, StopReason::TimedOut);
-        if !changes.is_empty() {
-            let reason = match reach {
-                Reached::Somebody => EndReason::NoAnswer,
-                Reached::Nobody => EndReason::Unreachable,
+    fn end(&mut self, by: UserId, now: Timestamp) -> Result<Vec<Change>, Refusal> {
+        if !self.involves(&by) {
+            return Err(Refusal::NotInCall);
+        }
+        let (reason, connected_since) = match self.state {
+            State::Ended(_) => return Ok(Vec::new()),
+            State::Connected { since } => (EndReason::HungUp, Some(since)),
+            State::Ringing => (EndReason::Cancelled, None),
+        };
+        let mut changes = self.stop_ringing(&LegState::Cancelled, StopReason::Cancelled);
+        changes.extend(self.leave(&by, now).then(|| Change::Left(by.clone())));
+        self.state = State::Ended(Ended {
+            at: now,
+            reason,
+            by: Some(by),
+            connected_since,
+        });
+        changes.push(Change::Ended);
+        Ok(changes)
+    }
+
+    fn time_out(&mut self, reached: &[UserId], now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut reason = EndReason::Unreachable;
+        let due = |leg: &&mut Leg| leg.rings() && leg.round.deadline <= now;
+        for leg in self.legs.iter_mut().filter(due) {
+            leg.state = LegState::TimedOut;
+            let why = if reached.contains(&leg.target) {
+                reason = EndReason::NoAnswer;
+                StopReason::TimedOut
+            } else {
+                StopReason::Unreachable
             };
+            changes.push(Change::Stopped {
+                target: leg.target.clone(),
+                except: None,
+                why,
+            });
+        }
+        if !changes.is_empty() {
             changes.extend(self.settle(None, reason, now));
         }
         changes
@@ -322,7 +368,7 @@ impl Call {
     fn stop_ringing(&mut self, to: &LegState, why: StopReason) -> Vec<Change> {
         let mut changes = Vec::new();
         for leg in &mut self.legs {
-            if leg.state == LegState::Ringing {
+            if leg.rings() {
                 leg.state = to.clone();
                 changes.push(Change::Stopped {
                     target: leg.target.clone(),
@@ -370,34 +416,6 @@ impl Call {
             .iter_mut()
             .find(|leg| leg.target == *by)
             .ok_or(refusal)
-    }
-}
-
-impl Leg {
-    /// A leg that begins to ring.
-    pub fn ringing(target: UserId) -> Self {
-        Self {
-            target,
-            state: LegState::Ringing,
-            signal: None,
-        }
-    }
-
-    fn is_joined(&self) -> bool {
-        matches!(&self.state, LegState::Accepted(accepted) if accepted.left.is_none())
-    }
-}
-
-impl LegState {
-    /// As the API and the store write it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ringing => "ringing",
-            Self::Accepted(_) => "accepted",
-            Self::Declined => "declined",
-            Self::TimedOut => "timedOut",
-            Self::Cancelled => "cancelled",
-        }
     }
 }
 

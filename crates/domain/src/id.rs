@@ -18,16 +18,22 @@ pub mod kind {
     pub enum Call {}
     /// Where events are delivered to.
     pub enum Destination {}
+    /// An application's leg of a call.
+    pub enum Connection {}
     /// An event that happened here.
     pub enum Event {}
     /// A process among those that share a database.
     pub enum Node {}
+    /// An invitation into a call that goes on.
+    pub enum Invitation {}
     /// A notification accepted for sending.
     pub enum Notification {}
     /// What events happen at.
     pub enum Source {}
     /// A device registration of a user (the registrar's `registrationId`).
     pub enum Registration {}
+    /// One ringing of a called user.
+    pub enum Round {}
 }
 
 /// Id of a call.
@@ -38,14 +44,20 @@ pub type DestinationId = Id<kind::Destination>;
 /// Id of what events happen at, short enough to stand in every row: made from the key of a topic, or of the resource
 /// behind a system topic.
 pub type SourceId = Id<kind::Source>;
+/// Id of an application's leg of a call (`callConnectionId`).
+pub type ConnectionId = Id<kind::Connection>;
 /// Id of an event.
 pub type EventId = Id<kind::Event>;
 /// Id of a node: the same for every run on one data directory.
 pub type NodeId = Id<kind::Node>;
+/// Id of an invitation into a call that goes on (`invitationId`).
+pub type InvitationId = Id<kind::Invitation>;
 /// Id of an accepted notification.
 pub type NotificationId = Id<kind::Notification>;
 /// Id of a device registration, chosen by the client.
 pub type RegistrationId = Id<kind::Registration>;
+/// Id of one ringing of a called user; an incoming call's context is good for that one.
+pub type RoundId = Id<kind::Round>;
 
 impl<K> Id<K> {
     /// Takes text that is already known to be a valid id of this kind.

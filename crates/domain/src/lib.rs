@@ -5,6 +5,8 @@
 pub mod address;
 pub mod apns;
 pub mod call;
+pub mod callback;
+pub mod connection;
 pub mod delivery;
 pub mod device;
 pub mod directory;

@@ -9,6 +9,10 @@ pub enum EndReason {
     Cancelled,
     /// Everybody declined.
     Declined,
+    /// Everybody declined, the last being busy.
+    Busy,
+    /// Everybody declined, the last forbidding such calls.
+    Forbidden,
     /// A device rang, and nobody answered in time.
     NoAnswer,
     /// No device could be reached in time.
@@ -16,10 +20,12 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::HungUp,
         Self::Cancelled,
         Self::Declined,
+        Self::Busy,
+        Self::Forbidden,
         Self::NoAnswer,
         Self::Unreachable,
     ];
@@ -30,6 +36,8 @@ impl EndReason {
             Self::HungUp => "hungUp",
             Self::Cancelled => "cancelled",
             Self::Declined => "declined",
+            Self::Busy => "busy",
+            Self::Forbidden => "forbidden",
             Self::NoAnswer => "noAnswer",
             Self::Unreachable => "unreachable",
         }
@@ -46,8 +54,32 @@ impl EndReason {
             Self::HungUp => (0, 0, "Success"),
             Self::Cancelled => (487, 0, "Request cancelled by the caller"),
             Self::Declined => (603, 0, "Decline"),
+            Self::Busy => (486, 0, "Busy here"),
+            Self::Forbidden => (403, 0, "Forbidden"),
             Self::NoAnswer => (487, 10004, "The callee did not answer in time"),
             Self::Unreachable => (480, 10037, "No endpoint of the callee could be reached"),
+        }
+    }
+}
+
+/// How a called user declines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decline {
+    /// Without a reason.
+    #[default]
+    Plain,
+    /// In another call.
+    Busy,
+    /// Such calls are not wanted.
+    Forbidden,
+}
+
+impl From<Decline> for EndReason {
+    fn from(decline: Decline) -> Self {
+        match decline {
+            Decline::Plain => Self::Declined,
+            Decline::Busy => Self::Busy,
+            Decline::Forbidden => Self::Forbidden,
         }
     }
 }
@@ -57,12 +89,16 @@ impl EndReason {
 pub enum StopReason {
     /// Another device of the user took the call.
     AcceptedElsewhere,
-    /// Another device of the user declined it.
-    Declined,
-    /// The caller hung up.
+    /// The user declined it, on another device or by an application.
+    Declined(Decline),
+    /// The caller hung up, or the invitation was taken back.
     Cancelled,
+    /// It rings for somebody else instead.
+    Redirected,
     /// The time ran out.
     TimedOut,
+    /// The time ran out, and no device of the user was rung at all.
+    Unreachable,
 }
 
 impl StopReason {
@@ -70,9 +106,10 @@ impl StopReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AcceptedElsewhere => "acceptedElsewhere",
-            Self::Declined => "declined",
+            Self::Declined(_) => "declined",
             Self::Cancelled => "cancelled",
-            Self::TimedOut => "timedOut",
+            Self::Redirected => "redirected",
+            Self::TimedOut | Self::Unreachable => "timedOut",
         }
     }
 }
@@ -95,4 +132,16 @@ pub enum Refusal {
     /// The call is over.
     #[error("the call has ended")]
     Ended,
+    /// Nobody has answered yet.
+    #[error("the call is not established yet")]
+    NotEstablished,
+    /// It rings for the user, or the user is in it.
+    #[error("the user is in this call already")]
+    AlreadyIn,
+    /// It was handed on too often.
+    #[error("the call was redirected too often")]
+    TooManyRedirects,
+    /// There is no room for more.
+    #[error("the call has as many participants as it can have")]
+    Full,
 }

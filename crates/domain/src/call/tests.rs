@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::RoundId;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
+const DEADLINE: Timestamp = Timestamp::from_secs(1_795_493_926);
 
 fn user(name: &str) -> UserId {
     UserId::new(format!("8:acs:r_{name}"))
@@ -19,13 +21,24 @@ fn call(targets: &[&str]) -> Call {
         video: false,
         signal: None,
         created_at: NOW,
-        ring_deadline: NOW + Duration::from_secs(30),
+        ring_deadline: DEADLINE,
         state: State::Ringing,
         caller_left: None,
         legs: targets
             .iter()
-            .map(|name| Leg::ringing(user(name)))
+            .map(|name| Leg::ringing(user(name), round(0)))
             .collect(),
+        muted: Vec::new(),
+        roster: 0,
+    }
+}
+
+fn round(hops: u32) -> Round {
+    Round {
+        id: RoundId::new("round"),
+        since: NOW,
+        deadline: DEADLINE,
+        hops,
     }
 }
 
@@ -41,6 +54,7 @@ fn reject(by: &str) -> Verb {
     Verb::Reject {
         by: user(by),
         endpoint: Some(RegistrationId::new("r1")),
+        how: Decline::Plain,
     }
 }
 
@@ -51,9 +65,19 @@ fn hang_up(by: &str) -> Verb {
     }
 }
 
-const TIME_OUT: Verb = Verb::TimeOut {
-    reach: Reached::Somebody,
-};
+fn time_out() -> Verb {
+    Verb::TimeOut {
+        reached: vec![user("b"), user("c")],
+    }
+}
+
+/// When a verb of these tests comes: a time-out at the deadline, all else before.
+fn moment(verb: &Verb) -> Timestamp {
+    match verb {
+        Verb::TimeOut { .. } => DEADLINE,
+        _ => NOW,
+    }
+}
 
 fn stopped(target: &str, except: Option<&str>, why: StopReason) -> Change {
     Change::Stopped {
@@ -67,7 +91,7 @@ fn stopped(target: &str, except: Option<&str>, why: StopReason) -> Change {
 fn after(call: &mut Call, verbs: &[Verb]) -> Result<Vec<Change>, Refusal> {
     let mut last = Ok(Vec::new());
     for verb in verbs {
-        last = call.apply(verb.clone(), NOW);
+        last = call.apply(verb.clone(), moment(verb));
     }
     last
 }
@@ -123,7 +147,7 @@ fn a_call_whose_only_leg_is_rejected_ends_declined() {
     let mut call = call(&["b"]);
     let changes = after(&mut call, &[reject("b")]).unwrap();
     let wanted = [
-        stopped("b", Some("r1"), StopReason::Declined),
+        stopped("b", Some("r1"), StopReason::Declined(Decline::Plain)),
         Change::Ended,
     ];
     assert_eq!(changes, wanted);
@@ -133,13 +157,13 @@ fn a_call_whose_only_leg_is_rejected_ends_declined() {
 
 #[test]
 fn the_deadline_times_the_ringing_legs_out_and_says_whether_anybody_was_reached() {
-    for (reach, reason) in [
-        (Reached::Somebody, EndReason::NoAnswer),
-        (Reached::Nobody, EndReason::Unreachable),
+    for (reached, why, reason) in [
+        (vec![user("b")], StopReason::TimedOut, EndReason::NoAnswer),
+        (vec![], StopReason::Unreachable, EndReason::Unreachable),
     ] {
         let mut call = call(&["b"]);
-        let changes = after(&mut call, &[Verb::TimeOut { reach }]).unwrap();
-        let wanted = [stopped("b", None, StopReason::TimedOut), Change::Ended];
+        let changes = after(&mut call, &[Verb::TimeOut { reached }]).unwrap();
+        let wanted = [stopped("b", None, why), Change::Ended];
         assert_eq!(changes, wanted);
         assert_eq!(call.legs[0].state, LegState::TimedOut);
         assert_eq!(end_of(&call), Some((reason, None)));
@@ -149,10 +173,10 @@ fn the_deadline_times_the_ringing_legs_out_and_says_whether_anybody_was_reached(
 #[test]
 fn a_deadline_that_comes_too_late_changes_nothing() {
     for verbs in [
-        vec![accept("b", "r1"), TIME_OUT],
-        vec![reject("b"), TIME_OUT],
-        vec![hang_up("a"), TIME_OUT],
-        vec![TIME_OUT, TIME_OUT],
+        vec![accept("b", "r1"), time_out()],
+        vec![reject("b"), time_out()],
+        vec![hang_up("a"), time_out()],
+        vec![time_out(), time_out()],
     ] {
         assert_eq!(
             after(&mut call(&["b"]), &verbs),
@@ -195,7 +219,10 @@ fn either_side_of_a_connected_call_ends_it() {
 fn hanging_up_a_ringing_call_declines_it() {
     let mut call = call(&["b"]);
     let changes = after(&mut call, &[hang_up("b")]).unwrap();
-    assert_eq!(changes[0], stopped("b", None, StopReason::Declined));
+    assert_eq!(
+        changes[0],
+        stopped("b", None, StopReason::Declined(Decline::Plain))
+    );
     assert_eq!(end_of(&call), Some((EndReason::Declined, Some(user("b")))));
 }
 
@@ -222,7 +249,7 @@ fn a_group_call_rings_on_when_one_accepts_and_times_out_alone() {
     let mut call = call(&["b", "c"]);
     after(&mut call, &[accept("b", "r1")]).unwrap();
     assert!(call.rings());
-    let changes = after(&mut call, &[TIME_OUT]).unwrap();
+    let changes = after(&mut call, &[time_out()]).unwrap();
     assert_eq!(changes, [stopped("c", None, StopReason::TimedOut)]);
     assert_eq!(call.state, State::Connected { since: NOW });
     assert_eq!(
@@ -246,14 +273,179 @@ fn strangers_and_callers_are_refused() {
     assert_eq!(refused, Err(Refusal::AcceptedElsewhere));
 }
 
+fn redirect(from: &str, to: &str) -> Verb {
+    Verb::Redirect {
+        from: user(from),
+        to: user(to),
+        round: round(1),
+    }
+}
+
+fn invite(target: &str) -> Verb {
+    Verb::Invite {
+        target: user(target),
+        round: round(0),
+    }
+}
+
+#[test]
+fn a_redirected_call_rings_for_somebody_else_and_stays_between_two() {
+    let mut call = call(&["b"]);
+    let changes = after(&mut call, &[redirect("b", "c")]).unwrap();
+    let wanted = [
+        stopped("b", None, StopReason::Redirected),
+        Change::Invited(user("c")),
+    ];
+    assert_eq!(changes, wanted);
+    assert!(call.is_two_party());
+    for (verb, refusal) in [
+        (accept("b", "r1"), Refusal::NotRinging),
+        (redirect("b", "d"), Refusal::NotRinging),
+        (redirect("c", "a"), Refusal::AlreadyIn),
+        (redirect("c", "c"), Refusal::AlreadyIn),
+    ] {
+        assert_eq!(after(&mut call, &[verb]), Err(refusal));
+    }
+    // Back to the first, who has one leg only.
+    after(&mut call, &[redirect("c", "b"), accept("b", "r1")]).unwrap();
+    assert_eq!(call.legs.len(), 2);
+    assert_eq!(call.present(), [user("a"), user("b")]);
+}
+
+#[test]
+fn who_is_added_rings_alone_and_may_be_added_again() {
+    let mut call = call(&["b"]);
+    after(&mut call, &[accept("b", "r1")]).unwrap();
+    assert_eq!(
+        after(&mut call, &[invite("c")]),
+        Ok(vec![Change::Invited(user("c"))])
+    );
+    assert_eq!(after(&mut call, &[invite("c")]), Err(Refusal::AlreadyIn));
+    let cancel = Verb::Cancel { target: user("c") };
+    let changes = after(&mut call, std::slice::from_ref(&cancel)).unwrap();
+    assert_eq!(changes, [stopped("c", None, StopReason::Cancelled)]);
+    assert_eq!(after(&mut call, &[cancel]), Err(Refusal::NotRinging));
+    after(&mut call, &[invite("c"), accept("c", "r2")]).unwrap();
+    assert!(!call.is_two_party());
+    assert_eq!(call.roster, 2);
+    after(&mut call, &[hang_up("b"), invite("b"), accept("b", "r1")]).unwrap();
+    assert_eq!(call.present(), [user("a"), user("b"), user("c")]);
+    assert_eq!(after(&mut call, &[invite("a")]), Err(Refusal::AlreadyIn));
+}
+
+#[test]
+fn a_round_ends_at_its_own_deadline() {
+    let mut call = call(&["b"]);
+    let later = Round {
+        deadline: DEADLINE + Duration::from_secs(60),
+        ..round(0)
+    };
+    let add = Verb::Invite {
+        target: user("c"),
+        round: later.clone(),
+    };
+    after(&mut call, &[accept("b", "r1"), add]).unwrap();
+    assert_eq!(call.next_deadline(), Some(later.deadline));
+    assert_eq!(after(&mut call, &[time_out()]), Ok(Vec::new()));
+    let changes = call.apply(time_out(), later.deadline).unwrap();
+    assert_eq!(changes, [stopped("c", None, StopReason::TimedOut)]);
+}
+
+#[test]
+fn one_who_ends_a_call_ends_it_for_all() {
+    let end = |by| Verb::End { by: user(by) };
+    let mut ringing = call(&["b", "c"]);
+    let changes = after(&mut ringing, &[end("a")]).unwrap();
+    let wanted = [
+        stopped("b", None, StopReason::Cancelled),
+        stopped("c", None, StopReason::Cancelled),
+        Change::Ended,
+    ];
+    assert_eq!(changes, wanted);
+    assert_eq!(
+        end_of(&ringing),
+        Some((EndReason::Cancelled, Some(user("a"))))
+    );
+    let mut group = call(&["b", "c"]);
+    after(&mut group, &[accept("b", "r1"), accept("c", "r2")]).unwrap();
+    let changes = after(&mut group, &[end("b")]).unwrap();
+    assert_eq!(changes, [Change::Left(user("b")), Change::Ended]);
+    assert_eq!(end_of(&group), Some((EndReason::HungUp, Some(user("b")))));
+    assert_eq!(after(&mut group, &[end("b")]), Ok(Vec::new()));
+    assert_eq!(after(&mut group, &[end("x")]), Err(Refusal::NotInCall));
+}
+
+#[test]
+fn somebody_joins_a_call_only_while_it_is_established() {
+    let join = |by| Verb::Join { by: user(by) };
+    let mut call = call(&["b", "c"]);
+    assert_eq!(after(&mut call, &[join("x")]), Err(Refusal::NotEstablished));
+    after(&mut call, &[accept("b", "r1")]).unwrap();
+    assert_eq!(
+        after(&mut call, &[join("x")]),
+        Ok(vec![Change::Joined(user("x"))])
+    );
+    assert_eq!(after(&mut call, &[join("x")]), Err(Refusal::AlreadyIn));
+    // Who is rung already answers by joining.
+    let changes = after(&mut call, &[join("c")]).unwrap();
+    assert_eq!(
+        changes[1],
+        stopped("c", None, StopReason::AcceptedElsewhere)
+    );
+    after(&mut call, &[Verb::End { by: user("x") }]).unwrap();
+    assert_eq!(after(&mut call, &[join("y")]), Err(Refusal::Ended));
+}
+
+#[test]
+fn the_muted_are_muted_once_and_heard_again_when_they_come_back() {
+    let mute = |who| Verb::Mute {
+        targets: vec![user(who)],
+    };
+    let mut call = call(&["b", "c"]);
+    after(&mut call, &[accept("b", "r1"), accept("c", "r2")]).unwrap();
+    assert_eq!(
+        after(&mut call, &[mute("b")]),
+        Ok(vec![Change::Muted(user("b"))])
+    );
+    assert_eq!(call.roster, 3);
+    assert_eq!(after(&mut call, &[mute("b")]), Ok(vec![]));
+    assert_eq!(call.roster, 3);
+    assert_eq!(after(&mut call, &[mute("x")]), Err(Refusal::NotInCall));
+    after(&mut call, &[hang_up("b")]).unwrap();
+    assert_eq!(call.muted, []);
+}
+
+#[test]
+fn a_call_that_is_declined_says_how() {
+    for (how, reason) in [
+        (Decline::Plain, EndReason::Declined),
+        (Decline::Busy, EndReason::Busy),
+        (Decline::Forbidden, EndReason::Forbidden),
+    ] {
+        let mut call = call(&["b"]);
+        let reject = Verb::Reject {
+            by: user("b"),
+            endpoint: None,
+            how,
+        };
+        after(&mut call, &[reject]).unwrap();
+        assert_eq!(end_of(&call), Some((reason, Some(user("b")))));
+    }
+}
+
 fn verbs() -> impl Strategy<Value = Vec<Verb>> {
     let who = prop_oneof![Just("a"), Just("b"), Just("c"), Just("x")];
     let device = prop_oneof![Just(""), Just("r1"), Just("r2")];
     let verb = prop_oneof![
         (who.clone(), device).prop_map(|(by, endpoint)| accept(by, endpoint)),
         who.clone().prop_map(reject),
-        who.prop_map(hang_up),
-        Just(TIME_OUT),
+        who.clone().prop_map(hang_up),
+        who.clone().prop_map(|by| Verb::End { by: user(by) }),
+        who.clone().prop_map(|by| Verb::Cancel { target: user(by) }),
+        who.prop_map(|by| Verb::Mute {
+            targets: vec![user(by)]
+        }),
+        Just(time_out()),
     ];
     proptest::collection::vec(verb, 0..12)
 }
@@ -269,7 +461,10 @@ proptest! {
         let mut ends = 0;
         for verb in verbs {
             let before = call.clone();
-            let changes = call.apply(verb, NOW).unwrap_or_default();
+            let changes = {
+                let at = moment(&verb);
+                call.apply(verb, at).unwrap_or_default()
+            };
             if changes.is_empty() {
                 prop_assert_eq!(&call, &before, "no change without saying so");
             }
@@ -281,7 +476,7 @@ proptest! {
                     Change::Joined(user) => joined.push(user),
                     Change::Stopped { target, .. } => stopped.push(target),
                     Change::Ended => ends += 1,
-                    Change::Left(_) => {}
+                    Change::Left(_) | Change::Invited(_) | Change::Muted(_) => {}
                 }
             }
             for (leg, old) in call.legs.iter().zip(&before.legs) {

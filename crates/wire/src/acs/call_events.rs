@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::callautomation::CustomContext;
 use super::identifier::Identifier;
 
 /// One event: its type, its subject and its data.
@@ -37,7 +38,9 @@ pub struct Incoming<'a> {
     pub to: &'a Identifier,
     /// The caller's name to show.
     pub display_name: &'a str,
-    /// The signed context (see [`super::calling::incoming_call_context`]).
+    /// `customContext`: headers that whoever called wants seen.
+    pub custom: CustomContext,
+    /// The signed context (see [`super::incoming_context`]).
     pub context: &'a str,
 }
 
@@ -81,7 +84,9 @@ impl Call {
                 "from": self.started_by.to_json(),
                 "serverCallId": self.server_call_id,
                 "callerDisplayName": incoming.display_name,
-                "customContext": { "sipHeaders": {}, "voipHeaders": {} },
+                "customContext": {
+                    "sipHeaders": incoming.custom.sip, "voipHeaders": incoming.custom.voip,
+                },
                 "incomingCallContext": incoming.context,
                 "correlationId": self.correlation_id,
             }),
@@ -200,6 +205,7 @@ mod tests {
         let incoming = Incoming {
             to: &to,
             display_name: "n",
+            custom: CustomContext::default(),
             context: "a.b.c",
         };
         let ending = Ending {
