@@ -136,6 +136,11 @@ pub enum Verb {
         /// Whose.
         target: UserId,
     },
+    /// Somebody is taken out: no longer rung, or no longer in it.
+    Remove {
+        /// Who.
+        target: UserId,
+    },
     /// Somebody joins without being rung.
     Join {
         /// Who.
@@ -188,6 +193,7 @@ impl Call {
             Verb::Invite { target, round } => self.invite(target, round),
             Verb::Redirect { from, to, round } => self.redirect(from, to, round),
             Verb::Cancel { target } => self.cancel(target, now),
+            Verb::Remove { target } => self.remove(target, now),
             Verb::Join { by } => self.join(by, now),
             Verb::Mute { targets } => self.mute(targets),
         }?;

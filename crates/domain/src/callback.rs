@@ -40,10 +40,20 @@ pub enum Cause {
     CancelledAdd(Asked, InvitationId),
     /// An application takes somebody out.
     Removed(Asked, UserId),
-    /// An application takes these in from another of its calls.
-    MovedIn(Asked, Vec<UserId>, ConnectionId),
+    /// An application takes somebody in from another of its calls.
+    MovedIn(Asked, UserId, ConnectionId),
     /// Somebody went over into another call.
     MovedOut(UserId),
+}
+
+impl Cause {
+    /// Whether the application that asked is told of a failure by an event.
+    pub fn tells_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::CancelledAdd(..) | Self::Removed(..) | Self::MovedIn(..)
+        )
+    }
 }
 
 /// By whom an operation was asked for.
@@ -172,19 +182,17 @@ impl Story<'_> {
                 };
                 outcomes.push(asked(connection, &request.operation, kind, result));
             }
-            Cause::MovedIn(request, users, from) if request.by == connection.id => {
-                for user in users {
-                    let from = from.as_str().to_owned();
-                    let (kind, result) = if self.changes.contains(&Change::Joined(user.clone())) {
-                        (
-                            Kind::MoveParticipantSucceeded(raw(user), from),
-                            ResultInformation::ok(),
-                        )
-                    } else {
-                        (Kind::MoveParticipantFailed(raw(user), from), not_found())
-                    };
-                    outcomes.push(asked(connection, &request.operation, kind, result));
-                }
+            Cause::MovedIn(request, user, from) if request.by == connection.id => {
+                let from = from.as_str().to_owned();
+                let (kind, result) = if self.changes.contains(&Change::Joined(user.clone())) {
+                    (
+                        Kind::MoveParticipantSucceeded(raw(user), from),
+                        ResultInformation::ok(),
+                    )
+                } else {
+                    (Kind::MoveParticipantFailed(raw(user), from), not_found())
+                };
+                outcomes.push(asked(connection, &request.operation, kind, result));
             }
             _ => {}
         }

@@ -14,6 +14,8 @@ create table calls (
     ended_at bigint,
     end_reason text,
     ended_by text,
+    muted text not null,                    -- JSON list of user ids
+    roster bigint not null,
     version bigint not null                 -- two changes at once: one of them finds another version and tries again
 );
 create index calls_ringing on calls (ring_deadline) where rings;
@@ -22,6 +24,10 @@ create table call_legs (
     call_id text not null,
     ordinal bigint not null,
     target text not null,
+    round_id text not null,                 -- the last ringing: the context of its IncomingCall event names it
+    rung_at bigint not null,
+    deadline bigint not null,
+    hops bigint not null,
     state text not null,                    -- ringing, accepted, declined, timedOut, cancelled
     endpoint text,
     accepted_at bigint,

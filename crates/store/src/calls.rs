@@ -1,8 +1,8 @@
 //! Calls, their legs, and how each device was rung or told to stop.
 
-use domain::call::{Accepted, Call, EndReason, Ended, Leg, LegState, State};
+use domain::call::{Accepted, Call, EndReason, Ended, Leg, LegState, Round, State};
 use domain::fanout::{Ring, RingEvent};
-use domain::id::{CallId, RegistrationId};
+use domain::id::{CallId, RegistrationId, RoundId};
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use serde_json::Value;
@@ -15,24 +15,31 @@ mod rings;
 
 const GET: &str =
     "select id, communication, caller, display_name, video, signal, created_at, ring_deadline,
-      connected_at, caller_left_at, ended_at, end_reason, ended_by, version
+      connected_at, caller_left_at, ended_at, end_reason, ended_by, muted, roster, version
     from calls where id = $1";
-const LEGS: &str = "select target, state, endpoint, accepted_at, left_at, signal
+const LEGS: &str =
+    "select target, round_id, rung_at, deadline, hops, state, endpoint, accepted_at, left_at, signal
     from call_legs where call_id = $1 order by ordinal";
-const RINGING: &str = "select id, ring_deadline from calls where rings order by ring_deadline";
+const RINGING: &str = "select calls.id, min(call_legs.deadline)
+    from calls join call_legs on call_legs.call_id = calls.id
+    where calls.rings and call_legs.state = 'ringing'
+    group by calls.id order by 2, 1";
 const INSERT: &str =
     "insert into calls (id, communication, caller, display_name, video, signal, created_at,
-      ring_deadline, rings, version)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
-const INSERT_LEG: &str =
-    "insert into call_legs (call_id, ordinal, target, state) values ($1, $2, $3, 'ringing')";
+      ring_deadline, rings, muted, roster, version)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '[]', 0, 1)";
 const UPDATE: &str =
     "update calls set rings = $3, connected_at = $4, caller_left_at = $5, ended_at = $6,
-      end_reason = $7, ended_by = $8, version = version + 1
+      end_reason = $7, ended_by = $8, muted = $9, roster = $10, version = version + 1
     where id = $1 and version = $2";
-const UPDATE_LEG: &str =
-    "update call_legs set state = $3, endpoint = $4, accepted_at = $5, left_at = $6, signal = $7
-    where call_id = $1 and ordinal = $2";
+const PUT_LEG: &str =
+    "insert into call_legs (call_id, ordinal, target, round_id, rung_at, deadline, hops, state,
+      endpoint, accepted_at, left_at, signal)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    on conflict (call_id, ordinal) do update set round_id = excluded.round_id, rung_at = excluded.rung_at,
+      deadline = excluded.deadline, hops = excluded.hops, state = excluded.state,
+      endpoint = excluded.endpoint, accepted_at = excluded.accepted_at, left_at = excluded.left_at,
+      signal = excluded.signal";
 
 /// A call as it was read, to be written back only if nobody else wrote it in between.
 #[derive(Clone, Debug)]
@@ -57,12 +64,18 @@ struct Row {
     ended_at: Option<i64>,
     end_reason: Option<String>,
     ended_by: Option<String>,
+    muted: String,
+    roster: i64,
     version: i64,
 }
 
 #[derive(FromRow)]
 struct LegRow {
     target: String,
+    round_id: String,
+    rung_at: i64,
+    deadline: i64,
+    hops: i64,
     state: String,
     endpoint: Option<String>,
     accepted_at: Option<i64>,
@@ -87,7 +100,7 @@ impl Store {
         call_of(row, legs).map(Some)
     }
 
-    /// Every call that rings, and until when.
+    /// Every call that rings, and when the first of its legs stops.
     pub async fn ringing_calls(&self) -> Result<Vec<(CallId, Timestamp)>> {
         let rows = read!(self, fetch_all, sqlx::query_as::<_, (String, i64)>(RINGING))?;
         Ok(rows
@@ -115,14 +128,7 @@ impl Tx {
                 .bind(call.rings())
         )?;
         for (ordinal, leg) in (0_i64..).zip(&call.legs) {
-            tx!(
-                self,
-                execute,
-                sqlx::query(INSERT_LEG)
-                    .bind(call.id.as_str())
-                    .bind(ordinal)
-                    .bind(leg.target.as_str())
-            )?;
+            self.put_leg(&call.id, ordinal, leg).await?;
         }
         Ok(())
     }
@@ -151,6 +157,7 @@ impl Tx {
             State::Connected { since } => (Some(*since), None),
             State::Ended(ended) => (ended.connected_since, Some(ended)),
         };
+        let muted: Value = call.muted.iter().map(UserId::as_str).collect();
         let count = tx!(
             self,
             execute,
@@ -167,17 +174,19 @@ impl Tx {
                         .and_then(|ended| ended.by.as_ref())
                         .map(UserId::as_str)
                 )
+                .bind(muted.to_string())
+                .bind(i64::try_from(call.roster).unwrap_or(i64::MAX))
         )?;
         if count == 0 {
             return Ok(false);
         }
         for (ordinal, leg) in (0_i64..).zip(&call.legs) {
-            self.update_leg(&call.id, ordinal, leg).await?;
+            self.put_leg(&call.id, ordinal, leg).await?;
         }
         Ok(true)
     }
 
-    async fn update_leg(&mut self, call: &CallId, ordinal: i64, leg: &Leg) -> Result<()> {
+    async fn put_leg(&mut self, call: &CallId, ordinal: i64, leg: &Leg) -> Result<()> {
         let accepted = match &leg.state {
             LegState::Accepted(accepted) => Some(accepted),
             _ => None,
@@ -186,9 +195,14 @@ impl Tx {
         tx!(
             self,
             execute,
-            sqlx::query(UPDATE_LEG)
+            sqlx::query(PUT_LEG)
                 .bind(call.as_str())
                 .bind(ordinal)
+                .bind(leg.target.as_str())
+                .bind(leg.round.id.as_str())
+                .bind(leg.round.since.micros())
+                .bind(leg.round.deadline.micros())
+                .bind(i64::from(leg.round.hops))
                 .bind(leg.state.as_str())
                 .bind(endpoint.map(RegistrationId::as_str))
                 .bind(accepted.map(|accepted| accepted.at.micros()))
@@ -227,11 +241,13 @@ fn call_of(row: Row, legs: Vec<LegRow>) -> Result<ReadCall> {
         let parsed = text.as_deref().map(serde_json::from_str::<Value>);
         parsed.transpose().map_err(|error| bad(error.to_string()))
     };
+    let muted: Vec<String> =
+        serde_json::from_str(&row.muted).map_err(|error| bad(error.to_string()))?;
     let legs = legs
         .into_iter()
         .map(|leg| {
             let signal = json(&leg.signal)?;
-            leg_of(leg, signal).ok_or_else(|| bad("a leg's state is unknown".into()))
+            leg_of(leg, signal).ok_or_else(|| bad("a leg's state or hops are out of range".into()))
         })
         .collect::<Result<_>>()?;
     Ok(ReadCall {
@@ -248,6 +264,8 @@ fn call_of(row: Row, legs: Vec<LegRow>) -> Result<ReadCall> {
             state,
             caller_left: row.caller_left_at.map(at),
             legs,
+            muted: muted.into_iter().map(UserId::new).collect(),
+            roster: u64::try_from(row.roster).unwrap_or_default(),
         },
     })
 }
@@ -267,6 +285,12 @@ fn leg_of(row: LegRow, signal: Option<Value>) -> Option<Leg> {
     };
     Some(Leg {
         target: UserId::new(row.target),
+        round: Round {
+            id: RoundId::new(row.round_id),
+            since: Timestamp::from_micros(row.rung_at),
+            deadline: Timestamp::from_micros(row.deadline),
+            hops: u32::try_from(row.hops).ok()?,
+        },
         state,
         signal,
     })

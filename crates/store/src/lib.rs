@@ -6,6 +6,7 @@
 
 pub mod batch;
 mod calls;
+mod connections;
 mod db;
 mod devices;
 mod directory;
@@ -17,6 +18,7 @@ mod links;
 mod meta;
 mod nodes;
 pub mod notifications;
+mod repeats;
 mod resources;
 mod schema;
 pub mod seal;
@@ -26,6 +28,7 @@ pub use calls::ReadCall;
 pub use db::{Store, Tx};
 pub use devices::MAX_DEVICES;
 pub use error::Error;
+pub use repeats::Executed;
 pub use resources::ResourceQuery;
 pub use schema::Schema;
 

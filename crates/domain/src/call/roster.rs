@@ -99,6 +99,18 @@ impl Call {
         Ok(changes)
     }
 
+    pub(super) fn remove(
+        &mut self,
+        target: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Refusal> {
+        match self.standing(&target) {
+            Standing::Present => self.hang_up(target, None, now),
+            Standing::Waiting if self.from != target => self.cancel(target, now),
+            _ => Err(Refusal::NotInCall),
+        }
+    }
+
     pub(super) fn join(&mut self, by: UserId, now: Timestamp) -> Result<Vec<Change>, Refusal> {
         match self.state {
             State::Ended(_) => return Err(Refusal::Ended),

@@ -442,6 +442,7 @@ fn verbs() -> impl Strategy<Value = Vec<Verb>> {
         who.clone().prop_map(hang_up),
         who.clone().prop_map(|by| Verb::End { by: user(by) }),
         who.clone().prop_map(|by| Verb::Cancel { target: user(by) }),
+        who.clone().prop_map(|by| Verb::Remove { target: user(by) }),
         who.prop_map(|by| Verb::Mute {
             targets: vec![user(by)]
         }),

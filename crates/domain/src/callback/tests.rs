@@ -178,6 +178,12 @@ fn hang_up(by: &str) -> Verb {
     }
 }
 
+fn remove(target: &str) -> Verb {
+    Verb::Remove {
+        target: user(target),
+    }
+}
+
 fn time_out(reached: &[&str]) -> Verb {
     Verb::TimeOut {
         reached: reached.iter().map(|name| user(name)).collect(),
@@ -338,16 +344,16 @@ fn a_removed_participant_is_out_and_the_last_one_ends_the_call() {
     stage.connect("callee", "b", Role::Answered);
     stage.tell(accept("b"), &Cause::Member);
     stage.tell(accept("c"), &Cause::Member);
-    let told = stage.tell(hang_up("b"), &Cause::Removed(by_caller(), user("b")));
+    let told = stage.tell(remove("b"), &Cause::Removed(by_caller(), user("b")));
     let wanted = [
         "caller: RemoveParticipantSucceeded 200/0 op",
         "caller: ParticipantsUpdated 200/0 -",
         "callee: CallDisconnected 200/5300 of callee",
     ];
     assert_eq!(told, wanted);
-    let told = stage.tell(hang_up("x"), &Cause::Removed(by_caller(), user("x")));
+    let told = stage.tell(remove("x"), &Cause::Removed(by_caller(), user("x")));
     assert_eq!(told, ["caller: RemoveParticipantFailed 404/8522 op"]);
-    let told = stage.tell(hang_up("c"), &Cause::Removed(by_caller(), user("c")));
+    let told = stage.tell(remove("c"), &Cause::Removed(by_caller(), user("c")));
     let wanted = [
         "caller: RemoveParticipantSucceeded 200/0 op",
         "caller: ParticipantsUpdated 200/0 -",
@@ -394,7 +400,7 @@ fn a_transfer_that_is_declined_leaves_the_call_as_it_was() {
 fn who_is_moved_joins_here_and_is_out_there() {
     let mut here = Stage::established(&["b"]);
     let from = ConnectionId::new("other");
-    let cause = Cause::MovedIn(by_caller(), vec![user("d")], from.clone());
+    let cause = Cause::MovedIn(by_caller(), user("d"), from);
     let told = here.tell(Verb::Join { by: user("d") }, &cause);
     let wanted = [
         "caller: MoveParticipantSucceeded 200/0 op",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::call::{Call, Leg, Reached, State, Verb};
+use domain::call::{Call, Leg, Round, State, Verb};
 use domain::fanout::{Ring, RingEvent, Way};
-use domain::id::{CallId, NotificationId, RegistrationId};
+use domain::id::{CallId, NotificationId, RegistrationId, RoundId};
 use domain::identity::UserId;
 use domain::push::Platform;
 use domain::time::Timestamp;
@@ -29,7 +29,21 @@ fn call() -> Call {
         ring_deadline: NOW + Duration::from_secs(30),
         state: State::Ringing,
         caller_left: None,
-        legs: vec![Leg::ringing(user("b")), Leg::ringing(user("c"))],
+        legs: vec![
+            Leg::ringing(user("b"), round("round b", 40)),
+            Leg::ringing(user("c"), round("round c", 30)),
+        ],
+        muted: Vec::new(),
+        roster: 0,
+    }
+}
+
+fn round(id: &str, secs: u64) -> Round {
+    Round {
+        id: RoundId::new(id),
+        since: NOW,
+        deadline: NOW + Duration::from_secs(secs),
+        hops: 1,
     }
 }
 
@@ -41,7 +55,8 @@ pub async fn chapter(store: &Store) {
     let read = store.call(&call.id).await.unwrap().unwrap();
     assert_eq!(read.call, call);
     let ringing = store.ringing_calls().await.unwrap();
-    assert_eq!(ringing, [(call.id.clone(), call.ring_deadline)]);
+    let first = NOW + Duration::from_secs(30);
+    assert_eq!(ringing, [(call.id.clone(), first)]);
     assert!(store.call(&CallId::new("c2")).await.unwrap().is_none());
 
     one_of_two_writers_is_told(store, &call).await;
@@ -74,15 +89,25 @@ async fn one_of_two_writers_is_told(store: &Store, call: &Call) {
 
 async fn every_state_survives(store: &Store, id: &CallId) {
     let time_out = Verb::TimeOut {
-        reach: Reached::Nobody,
+        reached: Vec::new(),
     };
+    let later = NOW + Duration::from_secs(60);
+    let invite = |name: &str| Verb::Invite {
+        target: user(name),
+        round: round("again", 90),
+    };
+    let mute = Verb::Mute {
+        targets: vec![user("b")],
+    };
+    let cancel = Verb::Cancel { target: user("d") };
     let hang_up = |name: &str| Verb::HangUp {
         by: user(name),
         endpoint: None,
     };
-    for verb in [time_out, hang_up("b")] {
+    // Muting comes first, for whoever leaves is not muted any more; `d` is a leg that the call did not have at first.
+    for verb in [mute, time_out, invite("d"), cancel, hang_up("b")] {
         let mut read = store.call(id).await.unwrap().unwrap();
-        read.call.apply(verb, NOW).unwrap();
+        read.call.apply(verb, later).unwrap();
         let mut tx = store.begin().await.unwrap();
         assert!(tx.update_call(&read).await.unwrap());
         tx.commit().await.unwrap();

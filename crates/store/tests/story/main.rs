@@ -10,6 +10,7 @@
 
 mod batch;
 mod calls;
+mod connections;
 mod database;
 mod devices;
 mod directory;
@@ -18,6 +19,7 @@ mod identities;
 mod meta;
 mod nodes;
 mod notifications;
+mod repeats;
 mod resources;
 mod schema;
 
@@ -38,6 +40,8 @@ async fn story(store: Store, url: &str) {
     identities::chapter(&store).await;
     devices::chapter(&store).await;
     calls::chapter(&store).await;
+    connections::chapter(&store).await;
+    repeats::chapter(&store).await;
     events::chapter(&store).await;
     schema::chapter(&store, url).await;
     assert!(store.ping().await.is_ok());

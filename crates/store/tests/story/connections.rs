@@ -1,0 +1,92 @@
+//! Chapter: applications' legs of calls, and what they asked for.
+
+use domain::connection::{Connection, Invitation, Operation, Purpose, Role};
+use domain::id::{CallId, ConnectionId, InvitationId};
+use domain::identity::UserId;
+use domain::time::Timestamp;
+use secrecy::ExposeSecret;
+use store::Store;
+
+const NOW: Timestamp = Timestamp::from_secs(1000);
+
+fn user(name: &str) -> UserId {
+    UserId::new(format!("8:acs:r_{name}"))
+}
+
+fn connection(id: &str, role: Role) -> Connection {
+    Connection {
+        id: ConnectionId::new(id),
+        call: CallId::new("c1"),
+        communication: "/subscriptions/s/comm".into(),
+        member: user("a"),
+        role,
+        answered_by: (role == Role::Answered).then(|| "8:acs:r_b".to_owned()),
+        context: Some("op".into()),
+        callback_uri: "https://app.example.test/cb?key=secret".into(),
+        created_at: NOW,
+    }
+}
+
+/// A connection holds secrets, so it is compared as it is shown, and the secret apart.
+fn same(one: &Connection, other: &Connection) -> bool {
+    format!("{one:?}") == format!("{other:?}")
+        && one.callback_uri.expose_secret() == other.callback_uri.expose_secret()
+}
+
+pub async fn chapter(store: &Store) {
+    let call = CallId::new("c1");
+    let connections = [
+        connection("cc1", Role::Created),
+        connection("cc2", Role::Answered),
+        connection("cc3", Role::Connected),
+    ];
+    let mut tx = store.begin().await.unwrap();
+    for connection in &connections {
+        tx.insert_connection(connection).await.unwrap();
+    }
+    let open = tx.open_connections(&call).await.unwrap();
+    assert_eq!(open.len(), 3);
+    assert!(open.iter().zip(&connections).all(|(a, b)| same(a, b)));
+    let over = ConnectionId::new("cc1");
+    tx.close_connection(&over, NOW).await.unwrap();
+    assert_eq!(tx.open_connections(&call).await.unwrap().len(), 2);
+    tx.commit().await.unwrap();
+    let read = store.connection(&over).await.unwrap().unwrap();
+    assert!(same(&read, &connections[0]), "it is known for good");
+    let unknown = ConnectionId::new("x");
+    assert!(store.connection(&unknown).await.unwrap().is_none());
+    invitations(store, &call).await;
+}
+
+async fn invitations(store: &Store, call: &CallId) {
+    let invitation = |id: &str, purpose, uri: Option<&str>| Invitation {
+        id: InvitationId::new(id),
+        connection: ConnectionId::new("cc1"),
+        purpose,
+        participant: user("d"),
+        target: user("d"),
+        operation: Operation {
+            context: None,
+            callback_uri: uri.map(Into::into),
+        },
+    };
+    let add = invitation("i1", Purpose::Add, Some("https://app.example.test/other"));
+    let transfer = invitation("i2", Purpose::Transfer(user("b")), None);
+    let mut tx = store.begin().await.unwrap();
+    for one in [&add, &transfer] {
+        tx.insert_invitation(call, one, NOW).await.unwrap();
+    }
+    tx.redirect_invitations(call, &user("d"), &user("e"))
+        .await
+        .unwrap();
+    tx.settle_invitation(&transfer.id).await.unwrap();
+    let left = tx.invitations_of(call).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        (&left[0].participant, &left[0].target),
+        (&user("d"), &user("e"))
+    );
+    let uri = left[0].operation.callback_uri.as_ref().unwrap();
+    assert_eq!(uri.expose_secret(), "https://app.example.test/other");
+    tx.commit().await.unwrap();
+}
