@@ -28,6 +28,8 @@ pub struct Connection {
     pub callback_uri: SecretString,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it got its last event.
+    pub closed_at: Option<Timestamp>,
 }
 
 /// How a connection came about.
@@ -79,6 +81,9 @@ pub struct Operation {
 impl Connection {
     /// `callConnectionState` in this call.
     pub fn state(&self, call: &Call) -> &'static str {
+        if self.closed_at.is_some() {
+            return "disconnected";
+        }
         match (call.standing(&self.member), &call.state) {
             (Standing::Present, _) => "connected",
             (Standing::Waiting, _) | (Standing::Outside, State::Ringing) => "connecting",

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::call::Leg;
 use crate::device::{Device, Purpose, State, Transport};
-use crate::id::{NotificationId, RegistrationId};
+use crate::id::{NotificationId, RegistrationId, RoundId};
 use crate::identity::UserId;
 use crate::push::Platform;
 use crate::time::Timestamp;
@@ -47,6 +48,8 @@ pub struct Ring {
     pub place: u32,
     /// Whose device.
     pub target: UserId,
+    /// Which ringing of the user.
+    pub round: RoundId,
     /// The device; empty when the user has none at all.
     pub device: RegistrationId,
     /// How.
@@ -55,6 +58,13 @@ pub struct Ring {
     pub delivery: Option<(NotificationId, u32)>,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+impl Ring {
+    /// Whether it belongs to the last ringing of this leg.
+    pub fn is_of(&self, leg: &Leg) -> bool {
+        self.target == leg.target && self.round == leg.round.id
+    }
 }
 
 /// What a device is told about a call.

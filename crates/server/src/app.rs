@@ -217,6 +217,7 @@ async fn start_app(
         )?,
         sends: push::sends(&config.push),
         events: webhooks::events(&config.events)?,
+        automation: service::callautomation::AutomationConfig::default(),
         webhooks: webhooks::config(
             &config.webhooks,
             mode,

@@ -6,6 +6,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::callautomation::{self, CallbackKey};
 use crate::control::Control;
 use crate::events;
 use crate::hubs;
@@ -26,6 +27,8 @@ pub struct Inner {
     pub(crate) store: Store,
     /// The server's part of the keys that sign users' tokens.
     pub(crate) token_secret: TokenSecret,
+    /// The key that signs callbacks.
+    pub(crate) callback_key: CallbackKey,
     /// The source of time.
     pub clock: Clock,
     /// The source of chance.
@@ -87,6 +90,7 @@ impl App {
         let inner = Inner {
             store,
             token_secret,
+            callback_key: CallbackKey::default(),
             control,
             identity_use: IdentityUse::default(),
             clock,
@@ -118,6 +122,7 @@ impl App {
         app.tasks.spawn(app.clone().sweep_devices());
         app.recover_deadlines().await?;
         app.tasks.spawn(app.clone().watch_overdue_calls());
+        app.tasks.spawn(callautomation::sweep(app.clone()));
         Ok(app)
     }
 

@@ -1,28 +1,26 @@
 //! Calls from clients: place, accept, reject, hang up, and who is rung how.
 //!
 //! Placing a call is one transaction: the call, its events, the pushes to be sent, and how each device is rung. Each
-//! verb is another: what the state machine changed ([`domain::call`]), its events, and the pushes that stop the
-//! ringing. Pushes leave after the commit.
+//! verb is another ([`change`]): what the state machine changed ([`domain::call`]), its events, the callbacks of
+//! applications, and the pushes that ring and stop. Pushes leave after the commit.
 
+pub(crate) mod change;
 mod deadline;
 mod deliveries;
-mod events;
-mod place;
-mod ring;
+pub(crate) mod events;
+pub(crate) mod place;
+pub(crate) mod ring;
 
-use domain::call::{Call, Change, Refusal, Verb};
+use domain::call::{Call, Refusal, Verb};
 use domain::id::CallId;
 use domain::identity::{TokenUser, UserId};
-use domain::notification::Notification;
 use wire::acs::calling::Signal;
 use wire::acs::identifier::Identifier;
 
 pub use deliveries::{RingDelivery, RingState};
 
+use self::change::{Step, Stop};
 use crate::{App, Error, Kind, Result};
-
-/// How often a change is tried again that somebody else was faster at.
-const ATTEMPTS: usize = 16;
 
 impl App {
     /// The call with this id, for somebody who is in it.
@@ -36,13 +34,12 @@ impl App {
     /// Does `verb` to a call, and tells whom it concerns.
     pub async fn change_call(&self, id: &str, verb: Verb) -> Result<Call> {
         let id = CallId::new(id);
-        for _ in 0..ATTEMPTS {
-            if let Some(call) = self.try_change(&id, verb.clone()).await? {
-                return Ok(call);
-            }
-        }
-        let message = "Others keep changing this call. Try again.";
-        Err(Error::new(Kind::Conflict, "CallBusy", message))
+        let changed = self.change(&id, &Step::of(verb)).await;
+        changed.map(|(call, _)| call).map_err(|stop| match stop {
+            Stop::Refused(refusal) => refused(&id, refusal),
+            Stop::NoSuchCall => no_such_call(id.as_str()),
+            Stop::Failed(error) => error,
+        })
     }
 
     /// Carries a signal to the others of a call over their live connections.
@@ -55,52 +52,6 @@ impl App {
         }
         let message = "'to' is not in this call.";
         Err(Error::invalid("ParticipantNotFound", message).at("to"))
-    }
-
-    /// One try; nothing if somebody else changed the call in between.
-    async fn try_change(&self, id: &CallId, verb: Verb) -> Result<Option<Call>> {
-        let now = self.clock.now();
-        // Before the transaction: inside it, this would need a second connection.
-        let missed = self.missed(id).await?;
-        let mut tx = self.store.begin().await?;
-        let Some(mut read) = tx.call(id).await? else {
-            return Err(no_such_call(id.as_str()));
-        };
-        let changes = read.call.apply(verb, now).map_err(|why| refused(id, why))?;
-        if changes.is_empty() {
-            return Ok(Some(read.call));
-        }
-        let stops = self
-            .stops(&mut tx, &read.call, &changes, &missed, now)
-            .await?;
-        if !tx.update_call(&read).await? {
-            return Ok(None);
-        }
-        let call = read.call;
-        let events = self.events_of(&call, &changes, now);
-        let source = self.communication(&call.communication);
-        let source = source.map(|resource| resource.key.clone());
-        let routed = self
-            .record_events(&mut tx, &source.unwrap_or_default(), events)
-            .await?;
-        tx.insert_notifications(&self.settings.node, &stops.notifications)
-            .await?;
-        tx.insert_rings(&call.id, &stops.rings).await?;
-        tx.commit().await?;
-        self.deliver_events(routed);
-        self.after_change(&call, &changes, stops.notifications);
-        Ok(Some(call))
-    }
-
-    fn after_change(&self, call: &Call, changes: &[Change], stops: Vec<Notification>) {
-        for change in changes {
-            if let Change::Stopped { target, .. } = change
-                && !call.rings_for(target)
-            {
-                self.cancel_rings(&call.id, target);
-            }
-        }
-        self.deliver(stops);
     }
 }
 
@@ -117,6 +68,10 @@ fn refused(id: &CallId, refusal: Refusal) -> Error {
         Refusal::AcceptedElsewhere => (Kind::Conflict, "CallAcceptedElsewhere"),
         Refusal::NotRinging => (Kind::Conflict, "CallNotRinging"),
         Refusal::Ended => (Kind::Conflict, "CallEnded"),
+        Refusal::NotEstablished => (Kind::Conflict, "CallNotEstablished"),
+        Refusal::AlreadyIn => (Kind::Conflict, "AlreadyInCall"),
+        Refusal::TooManyRedirects => (Kind::Conflict, "TooManyRedirects"),
+        Refusal::Full => (Kind::Conflict, "CallFull"),
     };
     let sentence = refusal.to_string();
     let (first, rest) = sentence.split_at(1);

@@ -3,6 +3,7 @@
 //! Start at [`App`], then at the file of the subject: `identity`, `calling`, `hubs`, `control`, `push`.
 
 mod app;
+pub mod callautomation;
 pub mod calling;
 pub mod checkup;
 mod clock;

@@ -3,6 +3,7 @@
 use domain::id::NodeId;
 
 use crate::events::EventsConfig;
+use crate::callautomation::AutomationConfig;
 use crate::hubs::SendsConfig;
 use crate::identity::IdentityRates;
 use crate::push::LanesConfig;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub events: EventsConfig,
     /// Where webhooks may lead.
     pub webhooks: WebhooksConfig,
+    /// How applications take part in calls.
+    pub automation: AutomationConfig,
 }
 
 /// A subscription: an id and a name to show.

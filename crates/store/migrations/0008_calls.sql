@@ -41,6 +41,7 @@ create table call_rings (
     event text not null,                    -- IncomingCall, StopRinging
     place bigint not null,                  -- the same for the ring of a device and its stop
     target text not null,
+    round_id text not null,                 -- which ringing of the user
     registration_id text not null,          -- '' when the user has no device at all
     way text not null,                      -- live, apns, fcm, none
     detail text not null,                   -- live: the connection; none: why

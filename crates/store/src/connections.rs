@@ -12,10 +12,10 @@ use crate::seal::Seal;
 use crate::{Error, Result, Store, Tx};
 
 const GET: &str =
-    "select id, call_id, communication, member, role, answered_by, context, callback_uri, created_at
+    "select id, call_id, communication, member, role, answered_by, context, callback_uri, created_at, closed_at
     from call_connections where id = $1";
 const OPEN: &str =
-    "select id, call_id, communication, member, role, answered_by, context, callback_uri, created_at
+    "select id, call_id, communication, member, role, answered_by, context, callback_uri, created_at, closed_at
     from call_connections where call_id = $1 and closed_at is null order by created_at, id";
 const INSERT: &str = "insert into call_connections
       (id, call_id, communication, member, role, answered_by, context, callback_uri, created_at)
@@ -41,6 +41,7 @@ struct Row {
     context: Option<String>,
     callback_uri: String,
     created_at: i64,
+    closed_at: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -201,6 +202,7 @@ fn connection_of(seal: &Seal, row: Row) -> Result<Connection> {
         answered_by: row.answered_by,
         context: row.context,
         created_at: Timestamp::from_micros(row.created_at),
+        closed_at: row.closed_at.map(Timestamp::from_micros),
     })
 }
 

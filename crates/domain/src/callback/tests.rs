@@ -77,6 +77,7 @@ impl Stage {
             context: Some(format!("of {id}")),
             callback_uri: "https://app.example.test/cb".into(),
             created_at: NOW,
+            closed_at: None,
         });
     }
 

@@ -1,7 +1,7 @@
 //! Calls from clients, `/calling/calls`.
 
 use axum::response::{IntoResponse, Response};
-use domain::call::{Call, Leg, LegState, State, Verb};
+use domain::call::{Call, Decline, Leg, LegState, State, Verb};
 use domain::fanout::Way;
 use domain::id::RegistrationId;
 use domain::identity::{Scope, UserId};
@@ -73,7 +73,8 @@ pub async fn reject(app: App, request: Request) -> Result<Response> {
     let answer = Answer::parse(&request.body)?;
     let by = request.user()?.id.clone();
     let endpoint = answer.endpoint.map(RegistrationId::new);
-    change(app, &request, Verb::Reject { by, endpoint }).await
+    let how = Decline::Plain;
+    change(app, &request, Verb::Reject { by, endpoint, how }).await
 }
 
 /// `POST /calling/calls/{id}:hangUp`

@@ -18,6 +18,8 @@ pub enum Surface {
     Entra,
     /// Communication data plane: identity, registrar, calling.
     Communication,
+    /// Call Automation: the errors of the Communication data plane, with numbers for codes.
+    CallAutomation,
     /// Notification Hubs data plane: XML.
     Hub,
     /// Event Grid data plane: JSON with details.
@@ -37,6 +39,7 @@ pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
     let mut response = match surface {
         Surface::Plain => (status, format!("{}\n", error.message)).into_response(),
         Surface::Arm | Surface::Communication | Surface::Lab => json_error(status, error),
+        Surface::CallAutomation => json_error(status, &numbered(error)),
         Surface::Entra => entra_error(status, trace, error),
         Surface::Hub => hub_error(status, trace, error),
         Surface::EventGrid => eventgrid_error(status, trace, error),
@@ -83,6 +86,27 @@ fn json_error(status: StatusCode, error: &Error) -> Response {
         response.headers_mut().insert("x-ms-error-code", code);
     }
     response
+}
+
+/// The error with a sub-code of Call Automation as its code: its own, or the one of its kind.
+fn numbered(error: &Error) -> Error {
+    let own = error.code.bytes().all(|byte| byte.is_ascii_digit());
+    let code = match error.kind {
+        _ if own => error.code.clone(),
+        Kind::Invalid | Kind::TooLarge => "8523".into(),
+        Kind::Unauthenticated | Kind::Stale => "7509".into(),
+        Kind::Forbidden => "7504".into(),
+        Kind::NotFound | Kind::Gone => "8522".into(),
+        Kind::MethodNotAllowed => "8520".into(),
+        Kind::Conflict => "8519".into(),
+        Kind::PreconditionFailed => "8583".into(),
+        _ => error.code.clone(),
+    };
+    let numbered = Error::new(error.kind, code, error.message.clone());
+    match &error.target {
+        Some(target) => numbered.at(target.clone()),
+        None => numbered,
+    }
 }
 
 /// OAuth's error (RFC 6749, 5.2) with what Microsoft adds; clients read the number behind `AADSTS`.

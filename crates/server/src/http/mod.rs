@@ -5,6 +5,7 @@
 
 mod access;
 mod arm;
+mod callautomation;
 mod calling;
 mod cors;
 mod dispatch;
@@ -52,6 +53,7 @@ pub fn table() -> Table {
     routes.extend(calling::routes());
     routes.extend(set_up::routes());
     routes.extend(topics::routes());
+    routes.extend(callautomation::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(arm::notification_hubs::routes());

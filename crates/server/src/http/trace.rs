@@ -16,8 +16,10 @@ pub struct Trace {
     pub correlation_id: HeaderValue,
     /// This request's own id.
     pub request_id: HeaderValue,
-    /// The caller's own id, if it wants it back.
+    /// The caller's own id.
     client_request_id: Option<HeaderValue>,
+    /// Whether it wants it back.
+    returns_client_id: bool,
 }
 
 impl Trace {
@@ -32,11 +34,12 @@ impl Trace {
             tracking_id: echo(TRACKING_ID),
             correlation_id: echo(CORRELATION_ID),
             client_request_id: headers
-                .get(RETURN_CLIENT_REQUEST_ID)
-                .filter(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"true"))
-                .and_then(|_| headers.get(CLIENT_REQUEST_ID))
+                .get(CLIENT_REQUEST_ID)
                 .filter(|value| is_short_text(value))
                 .cloned(),
+            returns_client_id: headers
+                .get(RETURN_CLIENT_REQUEST_ID)
+                .is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"true")),
             request_id: own.clone(),
             at: app.clock.now(),
         }
@@ -50,15 +53,19 @@ impl Trace {
                 headers.insert(CORRELATION_ID, self.correlation_id.clone());
             }
             Surface::Arm => self.stamp_arm(headers),
-            Surface::Communication | Surface::EventGrid => self.stamp_ids(headers),
+            Surface::Communication | Surface::EventGrid => {
+                self.stamp_ids(headers, self.returns_client_id);
+            }
+            // "x-ms-client-request-id on every request: echo it", though one of the clients never asks.
+            Surface::CallAutomation => self.stamp_ids(headers, true),
             _ => {}
         }
     }
 
-    /// The server's id, and the caller's own if it wants it back.
-    fn stamp_ids(&self, headers: &mut HeaderMap) {
+    /// The server's id, and the caller's own.
+    fn stamp_ids(&self, headers: &mut HeaderMap, callers: bool) {
         headers.insert(REQUEST_ID, self.request_id.clone());
-        if let Some(id) = &self.client_request_id {
+        if let Some(id) = self.client_request_id.as_ref().filter(|_| callers) {
             headers.insert(CLIENT_REQUEST_ID, id.clone());
         }
     }
@@ -66,7 +73,7 @@ impl Trace {
     /// What Azure Resource Manager sends with every answer, without `Strict-Transport-Security`: on localhost it
     /// would spoil every other server of the machine.
     fn stamp_arm(&self, headers: &mut HeaderMap) {
-        self.stamp_ids(headers);
+        self.stamp_ids(headers, self.returns_client_id);
         headers.insert(CORRELATION_ID, self.correlation_id.clone());
         let at = self.at.rfc3339_secs().replace(['-', ':'], "");
         let routing = format!(

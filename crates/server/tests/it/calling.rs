@@ -29,13 +29,19 @@ fn id(call: &Value) -> &str {
     call["id"].as_str().unwrap()
 }
 
-async fn verb(comm: &Comm, user: &User, call: &Value, verb: &str, body: &Value) -> (u16, Value) {
+pub async fn verb(
+    comm: &Comm,
+    user: &User,
+    call: &Value,
+    verb: &str,
+    body: &Value,
+) -> (u16, Value) {
     let path = format!("/calling/calls/{}:{verb}", id(call));
     let answer = comm.by(user, "POST", &path, body).await;
     (answer.status, answer.json())
 }
 
-async fn show(comm: &Comm, user: &User, call: &Value) -> Value {
+pub async fn show(comm: &Comm, user: &User, call: &Value) -> Value {
     let path = format!("/calling/calls/{}", id(call));
     let answer = comm.by(user, "GET", &path, &Value::Null).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -51,7 +57,7 @@ async fn deliveries(comm: &Comm, user: &User, call: &Value) -> Vec<Value> {
 
 /// What `look` shows, once it shows something. Pushes and the store take real time, so this waits in real time, and
 /// not for long.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..5_000 {
         if let Some(seen) = look().await {
             return seen;
@@ -62,7 +68,7 @@ async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// The events that a phone was told, once they are `count`.
-async fn told(phone: &Phone<'_>, count: usize) -> Vec<Value> {
+pub async fn told(phone: &Phone<'_>, count: usize) -> Vec<Value> {
     until(async || {
         let pushes = phone.pushes().await;
         (pushes.len() >= count).then_some(pushes)

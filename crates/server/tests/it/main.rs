@@ -9,6 +9,7 @@
 )]
 
 mod app_registrations;
+mod callautomation;
 mod calling;
 mod comm;
 mod control_plane;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use domain::call::{Call, LegState, Reached, Verb};
+use domain::call::{Call, Leg, Verb};
 use domain::fanout::{RingEvent, Way};
 use domain::id::CallId;
+use domain::identity::UserId;
 use domain::time::Timestamp;
 
 use crate::{App, Kind, Result};
@@ -16,17 +17,24 @@ const ROUND: Duration = Duration::from_secs(5);
 
 impl App {
     /// Ends the ringing of a call at its deadline.
-    pub(super) fn watch_deadline(&self, call: CallId, deadline: Timestamp) {
+    pub(crate) fn watch_deadline(&self, call: CallId, deadline: Timestamp) {
         let app = self.clone();
         self.tasks.spawn(async move {
             let wait = app.clock.sleep_until(deadline);
             if app.stopping.run_until_cancelled(wait).await.is_none() {
                 return;
             }
-            while let Err(error) = app.time_out(&call).await {
-                tracing::error!(%error, %call, "a call's ringing could not be ended; it is tried again");
-                let pause = app.clock.sleep(AGAIN);
-                if app.stopping.run_until_cancelled(pause).await.is_none() {
+            loop {
+                let wait = match app.time_out(&call).await {
+                    Ok(None) => return,
+                    // Another leg rings longer.
+                    Ok(Some(next)) => app.clock.sleep_until(next),
+                    Err(error) => {
+                        tracing::error!(%error, %call, "a call's ringing could not be ended; it is tried again");
+                        app.clock.sleep_until(app.clock.now() + AGAIN)
+                    }
+                };
+                if app.stopping.run_until_cancelled(wait).await.is_none() {
                     return;
                 }
             }
@@ -64,27 +72,30 @@ impl App {
         Ok(())
     }
 
-    async fn time_out(&self, id: &CallId) -> Result<()> {
+    /// Ends the rounds of a call whose time has come; the deadline of the next one, if another goes on.
+    async fn time_out(&self, id: &CallId) -> Result<Option<Timestamp>> {
         let Some(read) = self.store.call(id).await? else {
-            return Ok(());
+            return Ok(None);
         };
-        if !read.call.rings() {
-            return Ok(());
+        let Some(next) = read.call.next_deadline() else {
+            return Ok(None);
+        };
+        if next > self.clock.now() {
+            return Ok(Some(next));
         }
-        let reach = self.reached(&read.call).await?;
-        match self.change_call(id.as_str(), Verb::TimeOut { reach }).await {
+        let reached = self.reached(&read.call).await?;
+        match self
+            .change_call(id.as_str(), Verb::TimeOut { reached })
+            .await
+        {
             // Gone in the meantime: nothing rings.
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            done => done.map(drop),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            changed => changed.map(|call| call.next_deadline()),
         }
     }
 
-    /// Whether any device of those who still ring took the ring: a connection, or a push service for it.
-    async fn reached(&self, call: &Call) -> Result<Reached> {
-        let ringing = |target| {
-            let leg = call.leg(target);
-            leg.is_some_and(|leg| leg.state == LegState::Ringing)
-        };
+    /// Those who still ring and of whom a device took the ring: a connection, or a push service for it.
+    async fn reached(&self, call: &Call) -> Result<Vec<UserId>> {
         let deliveries = self.store.deliveries_of_call(&call.id).await?;
         let accepted = |delivery: &_| {
             deliveries
@@ -92,18 +103,17 @@ impl App {
                 .any(|one| (&one.notification, one.ordinal) == *delivery && one.state.is_accepted())
         };
         let rings = self.store.rings_of(&call.id).await?;
-        let reached = rings
-            .iter()
-            .filter(|ring| ring.event == RingEvent::IncomingCall && ringing(&ring.target))
-            .any(|ring| match (&ring.way, &ring.delivery) {
-                (Way::Live(_), _) => true,
-                (Way::Push(..), Some((id, ordinal))) => accepted(&(id, *ordinal)),
-                _ => false,
-            });
-        Ok(if reached {
-            Reached::Somebody
-        } else {
-            Reached::Nobody
-        })
+        let took = |leg: &&Leg| {
+            rings
+                .iter()
+                .filter(|ring| ring.event == RingEvent::IncomingCall && ring.is_of(leg))
+                .any(|ring| match (&ring.way, &ring.delivery) {
+                    (Way::Live(_), _) => true,
+                    (Way::Push(..), Some((id, ordinal))) => accepted(&(id, *ordinal)),
+                    _ => false,
+                })
+        };
+        let ringing = call.legs.iter().filter(|leg| leg.rings());
+        Ok(ringing.filter(took).map(|leg| leg.target.clone()).collect())
     }
 }

@@ -1,15 +1,27 @@
 //! The events of a call.
 
-use domain::call::{Call, Change, State};
+use domain::call::{Call, Change, Leg, State};
 use domain::event::Event;
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use wire::acs::call_events::{self, CallEvent, Ending, Incoming, Participant};
-use wire::acs::calling::{incoming_call_context, server_call_id};
+use wire::acs::callautomation::CustomContext;
+use wire::acs::calling::server_call_id;
 use wire::acs::identifier::Identifier;
+use wire::acs::incoming_context::IncomingContext;
+use wire::auth::jwt::SigningKey;
 
 use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
+
+/// What a called user is shown beside who calls.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// The name of the caller, if it is not the call's.
+    pub(crate) display_name: Option<String>,
+    /// Headers of whoever called.
+    pub(crate) custom: CustomContext,
+}
 
 impl App {
     /// The `serverCallId` of a call.
@@ -17,7 +29,7 @@ impl App {
         server_call_id(&self.settings.base_url, call.id.as_str())
     }
 
-    pub(super) fn call_started(
+    pub(crate) fn call_started(
         &self,
         call: &Call,
         communication: &Communication,
@@ -26,26 +38,31 @@ impl App {
         self.event(communication, self.described(call).started(), now)
     }
 
-    pub(super) fn incoming_call(
+    /// The event by which an application learns of a called user's ringing, with the context that lets it answer.
+    pub(crate) fn incoming_call(
         &self,
         call: &Call,
         communication: &Communication,
-        target: &UserId,
+        leg: &Leg,
+        shown: &Shown,
         now: Timestamp,
     ) -> Result<Event> {
-        let context = incoming_call_context(
-            &self.token_secret.context_key(),
-            call.id.as_str(),
-            target.as_str(),
-            call.ring_deadline.secs(),
-        )
-        .map_err(|error| {
+        let context = IncomingContext {
+            resource: communication.immutable_id.clone(),
+            call_id: call.id.as_str().to_owned(),
+            recipient: leg.target.as_str().to_owned(),
+            invitation: leg.round.id.as_str().to_owned(),
+            expires_at: leg.round.deadline.secs(),
+        };
+        let key = SigningKey::hs256(self.token_secret.context_key().as_ref());
+        let context = context.sign(&key).map_err(|error| {
             let message = "The call's context could not be signed.";
             Error::new(Kind::Internal, "InternalServerError", message).caused_by(error)
         })?;
         let incoming = Incoming {
-            to: &Identifier::user(target.as_str()),
-            display_name: &call.display_name,
+            to: &raw(&leg.target),
+            display_name: shown.display_name.as_deref().unwrap_or(&call.display_name),
+            custom: shown.custom.clone(),
             context: &context,
         };
         let event = self.described(call).incoming(&incoming);
@@ -53,7 +70,7 @@ impl App {
     }
 
     /// The events of what a verb changed.
-    pub(super) fn events_of(&self, call: &Call, changes: &[Change], now: Timestamp) -> Vec<Event> {
+    pub(crate) fn events_of(&self, call: &Call, changes: &[Change], now: Timestamp) -> Vec<Event> {
         let Some(communication) = self.communication(&call.communication) else {
             return Vec::new();
         };
@@ -81,7 +98,7 @@ impl App {
                 })),
                 _ => None,
             },
-            Change::Stopped { .. } => None,
+            Change::Stopped { .. } | Change::Invited(_) | Change::Muted(_) => None,
         }
     }
 
@@ -90,7 +107,7 @@ impl App {
             server_call_id: self.server_call_id(call),
             correlation_id: call.id.as_str().to_owned(),
             started_by: raw(&call.from),
-            two_party: call.legs.len() == 1,
+            two_party: call.is_two_party(),
         }
     }
 

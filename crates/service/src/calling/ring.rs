@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::call::{Call, Change, StopReason};
+use domain::call::{Call, Change, Leg, StopReason};
 use domain::fanout::{Reach, Ring, RingEvent, Way};
 use domain::hub::HubPlace;
 use domain::id::{CallId, NotificationId, RegistrationId};
@@ -12,10 +12,10 @@ use domain::identity::UserId;
 use domain::notification::{DeliveryState, Notification, NotificationHub, Target};
 use domain::push::{Lane, Outcome, Platform};
 use domain::time::Timestamp;
-use store::Tx;
 use wire::acs::calling::call_context;
 use wire::acs::push_payload::{IncomingCall, StopRinging};
 
+use super::events::Shown;
 use crate::control::Communication;
 use crate::{App, Result};
 
@@ -24,21 +24,32 @@ const SHORTEST_STOP: Duration = Duration::from_secs(10);
 
 /// What devices are told about a call.
 #[derive(Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// The pushes to be sent.
-    pub(super) notifications: Vec<Notification>,
+    pub(crate) notifications: Vec<Notification>,
     /// How each device is told.
-    pub(super) rings: Vec<Ring>,
+    pub(crate) rings: Vec<Ring>,
+    /// The place in the call of the next device that is rung.
+    pub(crate) next_place: u32,
 }
 
 /// A push that ended without the device getting it: the notification, and the device's place among its targets.
-pub(super) type Missed = (NotificationId, u32);
+pub(crate) type Missed = (NotificationId, u32);
+
+/// How devices of a call were rung so far.
+pub(crate) struct Rung<'a> {
+    /// All of it.
+    pub(crate) rings: &'a [Ring],
+    /// Of these it is known that the device did not get them.
+    pub(crate) missed: &'a [Missed],
+}
 
 /// One message for the devices of one user.
 struct Message<'a> {
     event: RingEvent,
     call: &'a Call,
-    target: &'a UserId,
+    leg: &'a Leg,
+    display_name: &'a str,
     /// Why, if it stops the ringing.
     why: Option<StopReason>,
     now: Timestamp,
@@ -46,11 +57,12 @@ struct Message<'a> {
 
 impl App {
     /// Adds the rings of one called user's devices.
-    pub(super) fn ring(
+    pub(crate) fn ring(
         &self,
         communication: &Communication,
         call: &Call,
-        target: &UserId,
+        leg: &Leg,
+        shown: &Shown,
         mut reaches: Vec<Reach>,
         told: &mut Told,
     ) {
@@ -63,63 +75,72 @@ impl App {
         let message = Message {
             event: RingEvent::IncomingCall,
             call,
-            target,
+            leg,
+            display_name: shown.display_name.as_deref().unwrap_or(&call.display_name),
             why: None,
-            now: call.created_at,
+            now: leg.round.since,
         };
         for reach in reaches {
-            let place = u32::try_from(told.rings.len()).unwrap_or(u32::MAX);
+            let place = told.next_place;
+            told.next_place += 1;
             self.tell(communication, &message, reach, place, told);
         }
     }
 
+    /// Whether any of these would ring.
+    pub(crate) fn rings_any(&self, communication: &Communication, reaches: &[Reach]) -> bool {
+        reaches.iter().any(|reach| match &reach.way {
+            Way::Live(_) => true,
+            Way::Push(platform, _) => self.hub_for(communication, *platform).is_ok(),
+            Way::None(_) => false,
+        })
+    }
+
     /// The stops that a change asks for: to every device that was rung and is not known to have missed it.
-    pub(super) async fn stops(
+    pub(crate) fn stops(
         &self,
-        tx: &mut Tx,
+        communication: &Communication,
         call: &Call,
         changes: &[Change],
-        missed: &[Missed],
+        rung: &Rung<'_>,
         now: Timestamp,
-    ) -> Result<Told> {
+    ) -> Told {
         let mut told = Told::default();
-        let stopped: Vec<_> = changes.iter().filter_map(stopped).collect();
-        let communication = self.communication(&call.communication);
-        let (Some(communication), false) = (communication, stopped.is_empty()) else {
-            return Ok(told);
-        };
-        let rings = tx.rings_of(&call.id).await?;
-        for (target, except, why) in stopped {
+        for (target, except, why) in changes.iter().filter_map(stopped) {
+            let Some(leg) = call.leg(target) else {
+                continue;
+            };
             let message = Message {
                 event: RingEvent::StopRinging,
                 call,
-                target,
+                leg,
+                display_name: &call.display_name,
                 why: Some(why),
                 now,
             };
-            let concerned = rings.iter().filter(|ring| {
-                ring.target == *target
+            let concerned = rung.rings.iter().filter(|ring| {
+                ring.is_of(leg)
                     && ring.event == RingEvent::IncomingCall
                     && except != Some(&ring.device)
                     && !matches!(ring.way, Way::None(_))
                     && !ring
                         .delivery
                         .as_ref()
-                        .is_some_and(|one| missed.contains(one))
+                        .is_some_and(|one| rung.missed.contains(one))
             });
             for ring in concerned {
                 let reach = Reach {
                     device: ring.device.clone(),
                     way: ring.way.clone(),
                 };
-                self.tell(&communication, &message, reach, ring.place, &mut told);
+                self.tell(communication, &message, reach, ring.place, &mut told);
             }
         }
-        Ok(told)
+        told
     }
 
     /// Pushes of the call that ended without the device getting them.
-    pub(super) async fn missed(&self, call: &CallId) -> Result<Vec<Missed>> {
+    pub(crate) async fn missed(&self, call: &CallId) -> Result<Vec<Missed>> {
         let deliveries = self.store.deliveries_of_call(call).await?;
         let missed = deliveries
             .into_iter()
@@ -149,7 +170,8 @@ impl App {
         let mut ring = Ring {
             event: message.event,
             place,
-            target: message.target.clone(),
+            target: message.leg.target.clone(),
+            round: message.leg.round.id.clone(),
             device: reach.device,
             way: reach.way,
             delivery: None,
@@ -184,7 +206,7 @@ impl App {
                 && open
                     .targets
                     .iter()
-                    .any(|other| same_user(other, message.target))
+                    .any(|other| same_user(other, &message.leg.target))
         });
         if let Some(open) = open {
             let ordinal = u32::try_from(open.targets.len()).unwrap_or(u32::MAX);
@@ -241,19 +263,19 @@ impl Message<'_> {
     /// "Never retry past the deadline: a late ring is worse than none."
     fn deadline(&self) -> Timestamp {
         match self.why {
-            None => self.call.ring_deadline,
-            Some(_) => self.call.ring_deadline.max(self.now + SHORTEST_STOP),
+            None => self.leg.round.deadline,
+            Some(_) => self.leg.round.deadline.max(self.now + SHORTEST_STOP),
         }
     }
 
     fn payload(&self, platform: Platform) -> (BTreeMap<String, String>, Bytes) {
-        let context = call_context(self.call.id.as_str(), self.target.as_str());
+        let context = call_context(self.call.id.as_str(), self.leg.target.as_str());
         let ring = IncomingCall {
             call_id: self.call.id.as_str(),
             context: &context,
-            recipient: self.target.as_str(),
+            recipient: self.leg.target.as_str(),
             caller: self.call.from.as_str(),
-            display_name: &self.call.display_name,
+            display_name: self.display_name,
             video: self.call.video,
         };
         let stop = self.why.map(|why| StopRinging {

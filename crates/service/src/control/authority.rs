@@ -1,4 +1,4 @@
-//! The signing key of the control plane's tokens: RSA-2048, made at the first start, sealed in the store.
+//! A key that signs tokens for others to verify: RSA-2048, made when it is first needed, sealed in the store.
 //! It outlives restarts, for `az rest` cannot recover from a new one.
 
 use base64::Engine as _;
@@ -12,9 +12,6 @@ use wire::auth::rsa_key;
 
 use crate::{Error, Kind, Random, Result};
 
-/// The name of the sealed key in `meta`.
-const NAME: &str = "control.signing-key";
-
 /// Signs access tokens and verifies them.
 pub(crate) struct Authority {
     key: SigningKey,
@@ -25,15 +22,15 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Opens the key, or makes it.
-    pub(super) async fn open(store: &Store, random: &Random) -> Result<Self> {
-        let fresh = match store.meta(NAME).await? {
+    /// Opens the key that is sealed in `meta` under `name`, or makes it.
+    pub(crate) async fn open(store: &Store, random: &Random, name: &str) -> Result<Self> {
+        let fresh = match store.meta(name).await? {
             Some(_) => None,
             // Half a second of arithmetic, once in the life of a server.
             None => Some(rsa_key::generate(|bytes| random.fill(bytes)).map_err(failed)?),
         };
         let pem = store
-            .secret_or_insert(NAME, || fresh.unwrap_or_default())
+            .secret_or_insert(name, || fresh.unwrap_or_default())
             .await?;
         Self::new(pem.expose_secret())
     }
@@ -55,19 +52,19 @@ impl Authority {
     }
 
     /// Signs claims.
-    pub(super) fn sign(&self, claims: &Value) -> Result<String> {
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String> {
         let header = json!({ "typ": "JWT", "kid": self.id, "x5t": self.id });
         self.key.sign(&header, claims).map_err(failed)
     }
 
     /// Whether a token is signed with this key.
-    pub(super) fn signed(&self, token: &Token<'_>) -> bool {
+    pub(crate) fn signed(&self, token: &Token<'_>) -> bool {
         let key = VerifyingKey::RsaComponents(&self.modulus, &self.exponent);
         token.header_text("alg") == Some("RS256") && token.verify(&key).is_ok()
     }
 
     /// The public half as a JWK set (RFC 7517).
-    pub(super) fn jwks(&self) -> Value {
+    pub(crate) fn jwks(&self) -> Value {
         json!({ "keys": [{
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id, "x5t": self.id,
             "n": URL_SAFE_NO_PAD.encode(&self.modulus),
@@ -91,7 +88,7 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(
         Kind::Internal,
         "InternalServerError",
-        "The signing key of the control plane is not usable.",
+        "The key that signs tokens is not usable.",
     )
     .caused_by(error)
 }

@@ -32,6 +32,7 @@ use store::Store;
 use crate::{App, Random, Result};
 
 pub use communication::{Communication, KeyName};
+pub(crate) use authority::Authority;
 pub use directory::{NewApp, Registrations};
 pub use hub_status::HubStatus;
 pub use link::Linked;
@@ -50,9 +51,9 @@ pub(crate) const VERSION: &str = "control.version";
 
 /// What the control plane keeps in memory.
 pub(crate) struct Control {
-    pub(super) authority: authority::Authority,
     pub(super) attempts: attempts::Attempts,
     pub(super) hub_statuses: hub_status::HubStatuses,
+    pub(super) authority: Authority,
     pub(super) operations: operation::Operations,
     snapshot: ArcSwap<Snapshot>,
     /// One reading at a time, so that an older one never replaces a newer one.
@@ -73,13 +74,16 @@ pub(super) struct Snapshot {
     pub(super) users: HashMap<String, Arc<User>>,
 }
 
+/// The name in `meta` of the sealed key that signs access tokens.
+const SIGNING_KEY: &str = "control.signing-key";
+
 impl Control {
     /// Opens the signing key and reads the first snapshot.
     pub(crate) async fn open(store: &Store, random: &Random) -> Result<Self> {
         let control = Self {
-            authority: authority::Authority::open(store, random).await?,
             attempts: attempts::Attempts::default(),
             hub_statuses: hub_status::HubStatuses::default(),
+            authority: Authority::open(store, random, SIGNING_KEY).await?,
             operations: operation::Operations::default(),
             snapshot: ArcSwap::default(),
             reading: tokio::sync::Mutex::default(),

@@ -52,9 +52,9 @@ impl TokenSecret {
     }
 
     /// The key that signs the context of incoming calls.
-    pub(crate) fn context_key(&self) -> SigningKey {
+    pub(crate) fn context_key(&self) -> hmac::Tag {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret().as_bytes());
-        SigningKey::hs256(hmac::sign(&key, b"incomingCallContext").as_ref())
+        hmac::sign(&key, b"incomingCallContext")
     }
 }
 

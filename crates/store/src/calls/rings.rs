@@ -5,23 +5,24 @@ use domain::id::NotificationId;
 use domain::push::Platform;
 
 use super::{
-    CallId, Error, FromRow, RegistrationId, Result, Ring, RingEvent, Store, Timestamp, Tx, UserId,
+    CallId, Error, FromRow, RegistrationId, Result, Ring, RingEvent, RoundId, Store, Timestamp, Tx, UserId,
 };
 use crate::db::{read, tx};
 
 const OF_CALL: &str =
-    "select event, place, target, registration_id, way, detail, notification_id, ordinal, at
+    "select event, place, target, round_id, registration_id, way, detail, notification_id, ordinal, at
     from call_rings where call_id = $1 order by place, event";
 const INSERT: &str =
-    "insert into call_rings (call_id, event, place, target, registration_id, way, detail,
+    "insert into call_rings (call_id, event, place, target, round_id, registration_id, way, detail,
       notification_id, ordinal, at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 #[derive(FromRow)]
 struct Row {
     event: String,
     place: i64,
     target: String,
+    round_id: String,
     registration_id: String,
     way: String,
     detail: String,
@@ -69,6 +70,7 @@ impl Tx {
                     .bind(ring.event.as_str())
                     .bind(i64::from(ring.place))
                     .bind(ring.target.as_str())
+                    .bind(ring.round.as_str())
                     .bind(ring.device.as_str())
                     .bind(way)
                     .bind(detail)
@@ -110,6 +112,7 @@ fn ring_of(call: &CallId, row: Row) -> Result<Ring> {
         way,
         delivery,
         target: UserId::new(row.target),
+        round: RoundId::new(row.round_id),
         device: RegistrationId::new(row.registration_id),
         at: Timestamp::from_micros(row.at),
     })

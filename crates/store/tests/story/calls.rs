@@ -124,6 +124,7 @@ async fn rings(store: &Store, id: &CallId) {
         event,
         place,
         target: user("b"),
+        round: RoundId::new("round b"),
         device: RegistrationId::new("r1"),
         way,
         delivery,

@@ -24,6 +24,7 @@ fn connection(id: &str, role: Role) -> Connection {
         context: Some("op".into()),
         callback_uri: "https://app.example.test/cb?key=secret".into(),
         created_at: NOW,
+        closed_at: None,
     }
 }
 
@@ -52,7 +53,9 @@ pub async fn chapter(store: &Store) {
     assert_eq!(tx.open_connections(&call).await.unwrap().len(), 2);
     tx.commit().await.unwrap();
     let read = store.connection(&over).await.unwrap().unwrap();
-    assert!(same(&read, &connections[0]), "it is known for good");
+    let mut closed = connections[0].clone();
+    closed.closed_at = Some(NOW);
+    assert!(same(&read, &closed), "it is known for good");
     let unknown = ConnectionId::new("x");
     assert!(store.connection(&unknown).await.unwrap().is_none());
     invitations(store, &call).await;

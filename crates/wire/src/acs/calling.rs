@@ -105,9 +105,13 @@ pub fn server_call_id(base_url: &str, call_id: &str) -> String {
 
 /// The id of the call that [`server_call_id`] named.
 pub fn call_of_server_call_id(base_url: &str, server_call_id: &str) -> Option<String> {
-    let text = URL_SAFE_NO_PAD.decode(server_call_id.trim_end_matches('=')).ok()?;
+    let text = URL_SAFE_NO_PAD
+        .decode(server_call_id.trim_end_matches('='))
+        .ok()?;
     let text = String::from_utf8(text).ok()?;
-    let id = text.strip_prefix(base_url)?.strip_prefix("/calling/calls/")?;
+    let id = text
+        .strip_prefix(base_url)?
+        .strip_prefix("/calling/calls/")?;
     Some(id.to_owned())
 }
 

@@ -98,11 +98,17 @@ mod tests {
     fn only_what_was_signed_here_is_believed() {
         let text = context().sign(&SigningKey::hs256(b"key")).unwrap();
         assert_eq!(IncomingContext::verify(&text, b"key"), Ok(context()));
-        assert_eq!(IncomingContext::verify(&text, b"other"), Err(Error::Signature));
+        assert_eq!(
+            IncomingContext::verify(&text, b"other"),
+            Err(Error::Signature)
+        );
         let mut changed = text.clone();
         changed.insert(text.find('.').unwrap() + 3, 'A');
         assert!(IncomingContext::verify(&changed, b"key").is_err());
-        assert_eq!(IncomingContext::verify("INCOMING-CONTEXT", b"key"), Err(Error::Malformed));
+        assert_eq!(
+            IncomingContext::verify("INCOMING-CONTEXT", b"key"),
+            Err(Error::Malformed)
+        );
     }
 
     proptest! {

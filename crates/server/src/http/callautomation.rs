@@ -1,0 +1,292 @@
+//! Call Automation, `/calling/callConnections`: what a server application does with calls.
+//!
+//! "Both clients accept exactly one success status per operation": each stands in its handler.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::Value;
+use service::callautomation::Repeat;
+use service::{App, Error, Kind, Result};
+use wire::acs::callautomation as wire;
+
+use super::access::Access;
+use super::error::Surface;
+use super::identity::json;
+use super::request::Request;
+use super::route::{Route, delete, get, post};
+
+const S: Surface = Surface::CallAutomation;
+const A: Access = Access::Communication;
+/// A context is about 8 KB at the original, custom headers may be a megabyte; this is enough for both clients.
+const LIMIT: usize = 256 * 1024;
+
+/// The rows of this file. Any `api-version` will do.
+pub fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        post("/calling/callConnections", S, A, create),
+        post("/calling/callConnections:answer", S, A, answer),
+        post("/calling/callConnections:reject", S, A, reject),
+        post("/calling/callConnections:redirect", S, A, redirect),
+        post("/calling/callConnections:connect", S, A, connect),
+        get("/calling/callConnections/{id}", S, A, show),
+        delete("/calling/callConnections/{id}", S, A, leave),
+        post("/calling/callConnections/{id}:terminate", S, A, terminate),
+        post(
+            "/calling/callConnections/{id}:transferToParticipant",
+            S,
+            A,
+            transfer,
+        ),
+        get(
+            "/calling/callConnections/{id}/participants",
+            S,
+            A,
+            participants,
+        ),
+        get(
+            "/calling/callConnections/{id}/participants/{participant}",
+            S,
+            A,
+            participant,
+        ),
+        post("/calling/callConnections/{id}/participants:add", S, A, add),
+        post(
+            "/calling/callConnections/{id}/participants:cancelAddParticipant",
+            S,
+            A,
+            cancel_add,
+        ),
+        post(
+            "/calling/callConnections/{id}/participants:remove",
+            S,
+            A,
+            remove,
+        ),
+        post(
+            "/calling/callConnections/{id}/participants:mute",
+            S,
+            A,
+            mute,
+        ),
+        post(
+            "/calling/callConnections/{id}/participants:moveHere",
+            S,
+            A,
+            move_here,
+        ),
+    ];
+    routes.extend(MEDIA.iter().map(|path| post(path, S, A, no_media)));
+    routes.extend(RECORDINGS.iter().map(|path| get(path, S, A, no_media)));
+    routes.extend(RECORDINGS.iter().map(|path| delete(path, S, A, no_media)));
+    let mut routes: Vec<_> = routes
+        .into_iter()
+        .map(|route| route.body_limit(LIMIT))
+        .collect();
+    // For the receivers of callbacks, who have no credential.
+    let public = Access::Public;
+    routes.push(get(
+        "/calling/.well-known/acsopenidconfiguration",
+        S,
+        public,
+        discovery,
+    ));
+    routes.push(get("/calling/keys", S, public, keys));
+    routes
+}
+
+/// What needs media, which there is none of.
+const MEDIA: [&str; 16] = [
+    "/calling/callConnections/{id}:play",
+    "/calling/callConnections/{id}:recognize",
+    "/calling/callConnections/{id}:cancelAllMediaOperations",
+    "/calling/callConnections/{id}:startContinuousDtmfRecognition",
+    "/calling/callConnections/{id}:stopContinuousDtmfRecognition",
+    "/calling/callConnections/{id}:sendDtmfTones",
+    "/calling/callConnections/{id}:hold",
+    "/calling/callConnections/{id}:unhold",
+    "/calling/callConnections/{id}:startTranscription",
+    "/calling/callConnections/{id}:stopTranscription",
+    "/calling/callConnections/{id}:updateTranscription",
+    "/calling/callConnections/{id}:startMediaStreaming",
+    "/calling/callConnections/{id}:stopMediaStreaming",
+    "/calling/recordings",
+    "/calling/recordings/{id}:pause",
+    "/calling/recordings/{id}:resume",
+];
+const RECORDINGS: [&str; 1] = ["/calling/recordings/{id}"];
+
+/// `POST /calling/callConnections`
+pub async fn create(app: App, request: Request) -> Result<Response> {
+    let call = wire::CreateCall::parse(&request.body)?;
+    let made = app
+        .create_call(request.communication()?, call, repeat(&request)?)
+        .await?;
+    Ok(json(StatusCode::CREATED, &made))
+}
+
+/// `POST /calling/callConnections:answer`
+pub async fn answer(app: App, request: Request) -> Result<Response> {
+    let answer = wire::AnswerCall::parse(&request.body)?;
+    let made = app
+        .answer_call(request.communication()?, answer, repeat(&request)?)
+        .await?;
+    Ok(json(StatusCode::OK, &made))
+}
+
+/// `POST /calling/callConnections:reject`
+pub async fn reject(app: App, request: Request) -> Result<Response> {
+    let reject = wire::RejectCall::parse(&request.body)?;
+    app.reject_call(request.communication()?, reject, repeat(&request)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /calling/callConnections:redirect`
+pub async fn redirect(app: App, request: Request) -> Result<Response> {
+    let redirect = wire::RedirectCall::parse(&request.body)?;
+    app.redirect_call(request.communication()?, redirect, repeat(&request)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /calling/callConnections:connect`
+pub async fn connect(app: App, request: Request) -> Result<Response> {
+    let connect = wire::ConnectCall::parse(&request.body)?;
+    let made = app
+        .connect_call(request.communication()?, connect, repeat(&request)?)
+        .await?;
+    Ok(json(StatusCode::OK, &made))
+}
+
+/// `GET /calling/callConnections/{id}`
+pub async fn show(app: App, request: Request) -> Result<Response> {
+    let shown = app
+        .call_connection(request.communication()?, request.param("id"))
+        .await?;
+    Ok(json(StatusCode::OK, &shown))
+}
+
+/// `DELETE /calling/callConnections/{id}`
+pub async fn leave(app: App, request: Request) -> Result<Response> {
+    app.leave_call(request.communication()?, request.param("id"))
+        .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /calling/callConnections/{id}:terminate`
+pub async fn terminate(app: App, request: Request) -> Result<Response> {
+    app.terminate_call(
+        request.communication()?,
+        request.param("id"),
+        repeat(&request)?,
+    )
+    .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /calling/callConnections/{id}:transferToParticipant`
+pub async fn transfer(app: App, request: Request) -> Result<Response> {
+    let transfer = wire::Transfer::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    accepted(
+        &app.transfer_call(by, id, transfer, repeat(&request)?)
+            .await?,
+    )
+}
+
+/// `GET /calling/callConnections/{id}/participants`
+pub async fn participants(app: App, request: Request) -> Result<Response> {
+    let shown = app
+        .call_participants(request.communication()?, request.param("id"))
+        .await?;
+    Ok(json(StatusCode::OK, &shown))
+}
+
+/// `GET /calling/callConnections/{id}/participants/{participant}`
+pub async fn participant(app: App, request: Request) -> Result<Response> {
+    let (by, id) = (request.communication()?, request.param("id"));
+    let shown = app
+        .call_participant(by, id, request.param("participant"))
+        .await?;
+    Ok(json(StatusCode::OK, &shown))
+}
+
+/// `POST /calling/callConnections/{id}/participants:add`
+pub async fn add(app: App, request: Request) -> Result<Response> {
+    let add = wire::AddParticipant::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    accepted(&app.add_participant(by, id, add, repeat(&request)?).await?)
+}
+
+/// `POST /calling/callConnections/{id}/participants:cancelAddParticipant`
+pub async fn cancel_add(app: App, request: Request) -> Result<Response> {
+    let cancel = wire::CancelAdd::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    accepted(&app.cancel_add(by, id, cancel, repeat(&request)?).await?)
+}
+
+/// `POST /calling/callConnections/{id}/participants:remove`
+pub async fn remove(app: App, request: Request) -> Result<Response> {
+    let remove = wire::RemoveParticipant::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    accepted(
+        &app.remove_participant(by, id, remove, repeat(&request)?)
+            .await?,
+    )
+}
+
+/// `POST /calling/callConnections/{id}/participants:mute`
+pub async fn mute(app: App, request: Request) -> Result<Response> {
+    let mute = wire::Mute::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    let muted = app
+        .mute_participants(by, id, mute, repeat(&request)?)
+        .await?;
+    Ok(json(StatusCode::OK, &muted))
+}
+
+/// `POST /calling/callConnections/{id}/participants:moveHere`
+pub async fn move_here(app: App, request: Request) -> Result<Response> {
+    let moving = wire::Move::parse(&request.body)?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    accepted(
+        &app.move_participants(by, id, moving, repeat(&request)?)
+            .await?,
+    )
+}
+
+/// Whatever would need media.
+pub async fn no_media(_: App, _: Request) -> Result<Response> {
+    let message = "There is no media here: calls are signalling only.";
+    Err(Error::new(Kind::MethodNotAllowed, "8520", message))
+}
+
+/// `GET /calling/.well-known/acsopenidconfiguration`
+pub async fn discovery(app: App, _: Request) -> Result<Response> {
+    Ok(json(StatusCode::OK, &app.callback_discovery()))
+}
+
+/// `GET /calling/keys`
+pub async fn keys(app: App, _: Request) -> Result<Response> {
+    Ok(json(StatusCode::OK, &app.callback_keys().await?))
+}
+
+fn accepted(answer: &Value) -> Result<Response> {
+    Ok(json(StatusCode::ACCEPTED, answer))
+}
+
+/// By what a repeated request is known.
+fn repeat(request: &Request) -> Result<Option<Repeat>> {
+    const MOST: usize = 128;
+    let Some(id) = request.header("repeatability-request-id") else {
+        return Ok(None);
+    };
+    if id.is_empty() || id.len() > MOST {
+        let message = format!("Repeatability-Request-ID must have 1 to {MOST} characters.");
+        return Err(Error::invalid("8523", message).at("Repeatability-Request-ID"));
+    }
+    Ok(Some(Repeat {
+        id: id.to_ascii_lowercase(),
+        operation: format!("{} {}", request.parts.method, request.parts.uri.path()),
+    }))
+}

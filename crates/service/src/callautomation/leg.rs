@@ -1,0 +1,108 @@
+//! An application's leg: what it shows, and how it ends.
+
+use std::time::Duration;
+
+use ::wire::acs::identifier::Identifier;
+use domain::call::{Call, Round, Verb};
+use domain::callback::Cause;
+use domain::connection::Connection;
+use domain::fanout::Reach;
+use domain::id::ConnectionId;
+use domain::identity::UserId;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use wire::acs::callautomation as wire;
+
+use super::{Repeat, call_not_found};
+use crate::calling::change::{Act, Step};
+use crate::control::Communication;
+use crate::{App, Result};
+
+impl App {
+    /// An application's leg, as the call stands.
+    pub async fn call_connection(&self, communication: &Communication, id: &str) -> Result<Value> {
+        let (connection, call) = self.open_leg(communication, id).await?;
+        Ok(self.connection_view(&connection, &call))
+    }
+
+    /// The application leaves. A call between two is over with that.
+    pub async fn leave_call(&self, communication: &Communication, id: &str) -> Result<()> {
+        let (connection, call) = self.open_leg(communication, id).await?;
+        let leave = Verb::HangUp {
+            by: connection.member,
+            endpoint: None,
+        };
+        let step = Step::by(Act::Verb(leave), Cause::HungUp(connection.id));
+        self.take(&call.id, &step).await.map(drop)
+    }
+
+    /// The application ends the call for all.
+    pub async fn terminate_call(
+        &self,
+        communication: &Communication,
+        id: &str,
+        repeat: Option<Repeat>,
+    ) -> Result<Value> {
+        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
+            return Ok(answer);
+        }
+        let (connection, call) = self.open_leg(communication, id).await?;
+        let end = Verb::End {
+            by: connection.member,
+        };
+        let step = Step {
+            repeat,
+            ..Step::by(Act::Verb(end), Cause::Terminated(connection.id))
+        };
+        self.take(&call.id, &step).await
+    }
+
+    /// A leg of this resource that is not over, and its call.
+    pub(super) async fn open_leg(
+        &self,
+        communication: &Communication,
+        id: &str,
+    ) -> Result<(Connection, Call)> {
+        let connection = self.store.connection(&ConnectionId::new(id)).await?;
+        let connection = connection
+            .filter(|one| one.communication == communication.key && one.closed_at.is_none())
+            .ok_or_else(call_not_found)?;
+        let read = self.store.call(&connection.call).await?;
+        let call = read.ok_or_else(call_not_found)?.call;
+        Ok((connection, call))
+    }
+
+    /// A ringing for `user`, and how the user's devices are reached. It is over at once if nobody hears of it.
+    pub(super) async fn next_round(
+        &self,
+        communication: &Communication,
+        user: &UserId,
+        ring: Duration,
+        hops: u32,
+    ) -> Result<(Round, Vec<Reach>)> {
+        let reaches = self.reach(user).await?;
+        let now = self.clock.now();
+        let deadline = if self.is_heard(communication, &reaches) {
+            now + ring
+        } else {
+            now
+        };
+        Ok((self.round(now, deadline, hops), reaches))
+    }
+
+    pub(super) fn connection_view(&self, connection: &Connection, call: &Call) -> Value {
+        let user = |user: &UserId| Identifier::user(user.as_str());
+        wire::Connection {
+            id: connection.id.as_str(),
+            server_call_id: &self.server_call_id(call),
+            correlation_id: call.id.as_str(),
+            state: connection.state(call),
+            callback_uri: connection.callback_uri.expose_secret(),
+            source: user(&call.from),
+            source_display_name: &call.display_name,
+            targets: call.legs.iter().map(|leg| user(&leg.target)).collect(),
+            answered_by: connection.answered_by.as_deref(),
+        }
+        .to_json()
+    }
+}

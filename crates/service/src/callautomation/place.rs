@@ -1,0 +1,246 @@
+//! Calls that an application places, or joins.
+
+use ::wire::acs::calling::call_of_server_call_id;
+use ::wire::acs::identifier::Identifier;
+use domain::call::{Call, Verb};
+use domain::connection::{Connection, Operation, Role};
+use domain::fanout::Reach;
+use domain::id::{CallId, ConnectionId};
+use domain::identity::UserId;
+use serde_json::Value;
+use wire::acs::callautomation as wire;
+
+use super::{Repeat, Reply, call_not_found, invalid, refused};
+use crate::calling::change::{Step, Unwritten};
+use crate::calling::place::Placing;
+use crate::control::Communication;
+use crate::{App, Error, Kind, Result};
+
+impl App {
+    /// Places a call for an application. The answer is its leg.
+    pub async fn create_call(
+        &self,
+        communication: &Communication,
+        request: wire::CreateCall,
+        repeat: Option<Repeat>,
+    ) -> Result<Value> {
+        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
+            return Ok(answer);
+        }
+        let (call, connection) = self.called(communication, request).await?;
+        let reaches = self.reaches(&call).await?;
+        let call = self.give_up_early(communication, call, &reaches);
+        let answer = self.connection_view(&connection, &call);
+        let mut tx = self.store.begin().await?;
+        let told = self
+            .write_call(&mut tx, communication, &call, reaches)
+            .await?;
+        tx.insert_connection(&connection).await?;
+        let written = self.write_repeat(&mut tx, &communication.key, repeat.as_ref(), &answer);
+        match written.await {
+            Ok(()) => tx.commit().await?,
+            Err(Unwritten::Stop(stop)) => return Err(refused(stop)),
+            Err(Unwritten::Repeated | Unwritten::Outrun) => {
+                drop(tx);
+                let answer = self.repeated(&communication.key, repeat.as_ref()).await?;
+                return answer.ok_or_else(call_not_found);
+            }
+        }
+        self.after_placing(&call, told);
+        Ok(answer)
+    }
+
+    /// Lets an application join a call that goes on, as somebody of its own.
+    pub async fn connect_call(
+        &self,
+        communication: &Communication,
+        request: wire::ConnectCall,
+        repeat: Option<Repeat>,
+    ) -> Result<Value> {
+        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
+            return Ok(answer);
+        }
+        let wire::Locator::ServerCall(server_call_id) = &request.locator else {
+            let message =
+                "There are no group calls and rooms here: name a call by its serverCallId.";
+            return Err(Error::new(Kind::MethodNotAllowed, "8520", message).at("callLocator"));
+        };
+        let id = call_of_server_call_id(&self.settings.base_url, server_call_id);
+        let call = CallId::new(id.ok_or_else(call_not_found)?);
+        let read = self.store.call(&call).await?;
+        read.filter(|read| read.call.communication == communication.key)
+            .ok_or_else(call_not_found)?;
+        let member = UserId::of_resource(&communication.immutable_id, self.random.uuid());
+        let by = member.clone();
+        let connection = self.new_connection(
+            communication,
+            &call,
+            member,
+            Role::Connected,
+            request.operation,
+        )?;
+        let step = Step {
+            connection: Some(connection.clone()),
+            reply: Reply::Connection(Box::new(connection)),
+            repeat,
+            ..Step::of(Verb::Join { by })
+        };
+        self.take(&call, &step).await
+    }
+
+    /// The application's leg for `member`.
+    pub(super) fn new_connection(
+        &self,
+        communication: &Communication,
+        call: &CallId,
+        member: UserId,
+        role: Role,
+        operation: wire::Operation,
+    ) -> Result<Connection> {
+        let callback_uri = operation.callback_uri.unwrap_or_default();
+        self.check_callback("callbackUri", &callback_uri)?;
+        Ok(Connection {
+            id: ConnectionId::new(self.random.uuid().to_string()),
+            call: call.clone(),
+            communication: communication.key.clone(),
+            member,
+            role,
+            answered_by: None,
+            context: operation.context,
+            callback_uri: callback_uri.into(),
+            created_at: self.clock.now(),
+            closed_at: None,
+        })
+    }
+
+    /// What the events of one operation carry, and where they go.
+    pub(super) fn call_operation(&self, operation: wire::Operation) -> Result<Operation> {
+        if let Some(uri) = &operation.callback_uri {
+            self.check_callback("operationCallbackUri", uri)?;
+        }
+        Ok(Operation {
+            context: operation.context,
+            callback_uri: operation.callback_uri.map(Into::into),
+        })
+    }
+
+    fn check_callback(&self, field: &str, uri: &str) -> Result<()> {
+        self.webhooks.target(uri).map(drop).map_err(|error| {
+            let mut name = field.to_owned();
+            name[..1].make_ascii_uppercase();
+            invalid(field, format!("The field {name} is invalid: {error}."))
+        })
+    }
+
+    /// Somebody who can be called: a user of this resource.
+    pub(super) async fn callee(
+        &self,
+        communication: &Communication,
+        who: &Identifier,
+        field: &str,
+    ) -> Result<UserId> {
+        let raw = who.raw_id();
+        let Identifier::CommunicationUser { .. } = who else {
+            let message = format!(
+                "'{raw}' cannot be called: only communication users are, there is no telephone network here."
+            );
+            return Err(invalid(field, message));
+        };
+        if let Some(user) = UserId::parse(&raw)
+            && self.is_user_of(&user, &communication.key).await?
+        {
+            return Ok(user);
+        }
+        Err(invalid(
+            field,
+            format!("This resource has no user '{raw}'."),
+        ))
+    }
+
+    /// As whom an application speaks: a user of its own resource.
+    pub(super) async fn own_identity(
+        &self,
+        communication: &Communication,
+        raw: &str,
+        field: &str,
+    ) -> Result<UserId> {
+        if let Some(user) = UserId::parse(raw)
+            && self.is_user_of(&user, &communication.key).await?
+        {
+            return Ok(user);
+        }
+        let message = format!("The source identity '{raw}' is not of this resource.");
+        Err(Error::new(Kind::Forbidden, "7507", message).at(field))
+    }
+
+    async fn called(
+        &self,
+        communication: &Communication,
+        request: wire::CreateCall,
+    ) -> Result<(Call, Connection)> {
+        let from = match &request.source {
+            Some(source) => self.own_identity(communication, source, "source").await?,
+            // The application itself, which nobody can call back.
+            None => UserId::of_resource(&communication.immutable_id, self.random.uuid()),
+        };
+        let mut targets = Vec::with_capacity(request.targets.len());
+        for (index, target) in request.targets.iter().enumerate() {
+            let field = format!("targets[{index}]");
+            let user = self.callee(communication, target, &field).await?;
+            if user == from {
+                return Err(invalid(&field, "The source cannot be called by itself."));
+            }
+            targets.push(user);
+        }
+        let placing = Placing {
+            from: from.clone(),
+            targets,
+            display_name: request.display_name,
+            video: false,
+            signal: None,
+            ring: self.settings.automation.ring,
+        };
+        let call = self.new_call(communication, placing);
+        let connection = self.new_connection(
+            communication,
+            &call.id,
+            from,
+            Role::Created,
+            request.operation,
+        )?;
+        Ok((call, connection))
+    }
+
+    /// Ends the ringing at once of whoever has nothing that could ring, unless an application hears of the call:
+    /// "fail with 480/10037 instead of ringing into the void".
+    fn give_up_early(
+        &self,
+        communication: &Communication,
+        mut call: Call,
+        reaches: &[Vec<Reach>],
+    ) -> Call {
+        let now = call.created_at;
+        for (leg, reaches) in call.legs.iter_mut().zip(reaches) {
+            if !self.is_heard(communication, reaches) {
+                leg.round.deadline = now;
+            }
+        }
+        call
+    }
+
+    /// Whether anybody hears of a ringing: a device, or an application with a subscription.
+    pub(super) fn is_heard(&self, communication: &Communication, reaches: &[Reach]) -> bool {
+        let now = self.clock.now();
+        let subscriptions = self.subscriptions_of(&communication.key);
+        let mut subscribed = subscriptions.iter().filter(|one| !one.has_expired(now));
+        self.rings_any(communication, reaches)
+            || subscribed.any(|one| {
+                one.filter
+                    .types()
+                    .is_none_or(|types| types.contains(INCOMING_CALL))
+            })
+    }
+}
+
+/// As filters keep it: in lower case.
+const INCOMING_CALL: &str = "microsoft.communication.incomingcall";

@@ -1,0 +1,383 @@
+//! One change of a call, in one transaction: the call, its events, the callbacks of applications, the pushes.
+
+use domain::call::{Call, Change, Refusal, Verb};
+use domain::callback::{Callback, Cause, Story};
+use domain::connection::{Connection, Invitation, Purpose};
+use domain::fanout::Reach;
+use domain::id::{CallId, InvitationId, RoundId};
+use domain::identity::UserId;
+use domain::notification::Notification;
+use domain::time::Timestamp;
+use serde_json::Value;
+use store::{Executed, Tx};
+use wire::acs::callautomation::CallbackKind;
+
+use super::events::Shown;
+use super::ring::{Missed, Rung, Told};
+use crate::callautomation::{Repeat, Reply};
+use crate::control::Communication;
+use crate::{App, Error, Kind};
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How often a change is tried again that somebody else was faster at.
+const ATTEMPTS: usize = 16;
+
+/// What is done to a call, and what is written down with it.
+pub(crate) struct Step {
+    /// What is done.
+    pub(crate) act: Act,
+    /// By whom, as applications are told.
+    pub(crate) cause: Cause,
+    /// Only while this ringing of this user goes on.
+    pub(crate) guard: Option<(UserId, RoundId)>,
+    /// The application's leg that begins.
+    pub(crate) connection: Option<Connection>,
+    /// For whom whoever is rung now is rung.
+    pub(crate) invitation: Option<Invitation>,
+    /// How whoever is rung now is reached, and what is shown.
+    pub(crate) ringing: Option<(Vec<Reach>, Shown)>,
+    /// What is answered, and to which request that may be repeated.
+    pub(crate) reply: Reply,
+    /// The request.
+    pub(crate) repeat: Option<Repeat>,
+}
+
+/// What is done to a call.
+#[derive(Clone)]
+pub(crate) enum Act {
+    /// This.
+    Verb(Verb),
+    /// The ringing for this invitation ends, if it is still there.
+    CancelInvitation(InvitationId),
+    /// Nothing; only applications are told.
+    Nothing,
+}
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The state machine says no.
+    Refused(Refusal),
+    /// There is no such call.
+    NoSuchCall,
+    /// Something failed.
+    Failed(Error),
+}
+
+/// A change that is written and not committed yet.
+pub(crate) struct Written {
+    call: Call,
+    answer: Value,
+    changes: Vec<Change>,
+    pushes: Pushes,
+    /// Until when somebody is rung from now on.
+    deadline: Option<Timestamp>,
+}
+
+/// The pushes of a change.
+#[derive(Default)]
+struct Pushes {
+    stops: Vec<Notification>,
+    rings: Vec<Notification>,
+}
+
+/// Why a change was not written.
+pub(crate) enum Unwritten {
+    /// Somebody else changed the call in between.
+    Outrun,
+    /// The request was executed already.
+    Repeated,
+    /// It must not be.
+    Stop(Stop),
+}
+
+impl Step {
+    /// A verb of somebody with a device.
+    pub(crate) fn of(verb: Verb) -> Self {
+        Self::by(Act::Verb(verb), Cause::Member)
+    }
+
+    /// An act of somebody, as applications are told.
+    pub(crate) fn by(act: Act, cause: Cause) -> Self {
+        Self {
+            act,
+            cause,
+            guard: None,
+            connection: None,
+            invitation: None,
+            ringing: None,
+            reply: Reply::Nothing,
+            repeat: None,
+        }
+    }
+}
+
+impl App {
+    /// Does a step, again if somebody else was faster; the call after it, and the answer.
+    pub(crate) async fn change(&self, id: &CallId, step: &Step) -> Result<(Call, Value), Stop> {
+        for _ in 0..ATTEMPTS {
+            // Before the transaction: inside it, this would need a second connection.
+            let missed = self.missed(id).await?;
+            let mut tx = self.store.begin().await?;
+            match self.write_step(&mut tx, id, step, &missed).await {
+                Ok(written) => {
+                    tx.commit().await?;
+                    let done = (written.call.clone(), written.answer.clone());
+                    self.after_change(written);
+                    return Ok(done);
+                }
+                Err(Unwritten::Outrun) => {}
+                Err(Unwritten::Repeated) => {
+                    drop(tx);
+                    let read = self.store.call(id).await?.ok_or(Stop::NoSuchCall)?;
+                    let communication = read.call.communication.clone();
+                    let repeat = step.repeat.as_ref();
+                    let answer = self.repeated(&communication, repeat).await?;
+                    return Ok((read.call, answer.unwrap_or_default()));
+                }
+                Err(Unwritten::Stop(stop)) => return Err(stop),
+            }
+        }
+        Err(busy().into())
+    }
+
+    /// Writes a step.
+    pub(crate) async fn write_step(
+        &self,
+        tx: &mut Tx,
+        id: &CallId,
+        step: &Step,
+        missed: &[Missed],
+    ) -> Result<Written, Unwritten> {
+        let now = self.clock.now();
+        let mut read = tx.call(id).await?.ok_or(Stop::NoSuchCall)?;
+        if let Some((user, round)) = &step.guard {
+            let leg = read.call.leg(user).filter(|leg| leg.round.id == *round);
+            leg.ok_or(Stop::Refused(Refusal::NotRinging))?;
+        }
+        let before = read.call.clone();
+        let mut connections = tx.open_connections(id).await?;
+        let invitations = tx.invitations_of(id).await?;
+        let changes = apply(&mut read.call, step, &connections, &invitations, now)?;
+        if !changes.is_empty() && !tx.update_call(&read).await? {
+            return Err(Unwritten::Outrun);
+        }
+        let call = read.call;
+        let communication = self.communication(&call.communication);
+        let mut pushes = Pushes::default();
+        if let (Some(communication), false) = (&communication, changes.is_empty()) {
+            pushes = self
+                .write_rings(tx, communication, &call, &changes, step, missed)
+                .await?;
+        }
+        if let Some(connection) = &step.connection {
+            tx.insert_connection(connection).await?;
+            connections.push(connection.clone());
+        }
+        if let Some(invitation) = &step.invitation {
+            tx.insert_invitation(id, invitation, now).await?;
+        }
+        if let Some(Change::Invited(to)) = changes.last()
+            && let Some(Change::Stopped { target: from, .. }) = changes.first()
+        {
+            tx.redirect_invitations(id, from, to).await?;
+        }
+        let story = Story {
+            before: &before,
+            after: &call,
+            changes: &changes,
+            cause: &step.cause,
+            connections: &connections,
+            invitations: &invitations,
+        };
+        for settled in story.settled() {
+            tx.settle_invitation(&settled.id).await?;
+        }
+        self.write_callbacks(tx, &call, &story.callbacks(), now)
+            .await?;
+        let answer = self.reply(&step.reply, &call);
+        self.write_repeat(tx, &call.communication, step.repeat.as_ref(), &answer)
+            .await?;
+        Ok(Written {
+            deadline: step.ringing.as_ref().and_then(|_| call.next_deadline()),
+            changes,
+            call,
+            answer,
+            pushes,
+        })
+    }
+
+    /// The pushes that stop and ring, and the events of Event Grid.
+    async fn write_rings(
+        &self,
+        tx: &mut Tx,
+        communication: &Communication,
+        call: &Call,
+        changes: &[Change],
+        step: &Step,
+        missed: &[Missed],
+    ) -> Result<Pushes> {
+        let now = self.clock.now();
+        let rings = tx.rings_of(&call.id).await?;
+        let rung = Rung {
+            rings: &rings,
+            missed,
+        };
+        let stops = self.stops(communication, call, changes, &rung, now);
+        let mut told = Told {
+            next_place: rings.iter().map(|ring| ring.place + 1).max().unwrap_or(0),
+            ..Told::default()
+        };
+        let mut events = self.events_of(call, changes, now);
+        for change in changes {
+            let Change::Invited(user) = change else {
+                continue;
+            };
+            let (Some(leg), Some((reaches, shown))) = (call.leg(user), &step.ringing) else {
+                continue;
+            };
+            self.ring(communication, call, leg, shown, reaches.clone(), &mut told);
+            events.push(self.incoming_call(call, communication, leg, shown, now)?);
+        }
+        tx.insert_events(&events).await?;
+        for told in [&stops, &told] {
+            tx.insert_notifications(&self.settings.node, &told.notifications)
+                .await?;
+            tx.insert_rings(&call.id, &told.rings).await?;
+        }
+        Ok(Pushes {
+            stops: stops.notifications,
+            rings: told.notifications,
+        })
+    }
+
+    /// Writes the callbacks, and notes the legs that got their last one.
+    pub(crate) async fn write_callbacks(
+        &self,
+        tx: &mut Tx,
+        call: &Call,
+        callbacks: &[Callback],
+        now: Timestamp,
+    ) -> Result<()> {
+        let events: Vec<_> = callbacks
+            .iter()
+            .map(|callback| self.callback_event(call, callback, now))
+            .collect();
+        tx.insert_events(&events).await?;
+        for callback in callbacks {
+            if callback.kind == CallbackKind::CallDisconnected {
+                tx.close_connection(&callback.connection, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down that a request was executed.
+    pub(crate) async fn write_repeat(
+        &self,
+        tx: &mut Tx,
+        communication: &str,
+        repeat: Option<&Repeat>,
+        answer: &Value,
+    ) -> Result<(), Unwritten> {
+        let Some(repeat) = repeat else { return Ok(()) };
+        let executed = Executed {
+            operation: repeat.operation.clone(),
+            answer: answer.clone(),
+        };
+        let now = self.clock.now();
+        let first = tx.insert_executed(communication, &repeat.id, &executed, now);
+        if first.await? {
+            Ok(())
+        } else {
+            Err(Unwritten::Repeated)
+        }
+    }
+
+    /// What follows from a change that is on disk.
+    pub(crate) fn after_change(&self, written: Written) {
+        let call = written.call;
+        for change in &written.changes {
+            if let Change::Stopped { target, .. } = change
+                && !call.rings_for(target)
+            {
+                self.cancel_rings(&call.id, target);
+            }
+        }
+        self.deliver(written.pushes.stops);
+        self.deliver_rings(written.pushes.rings);
+        if let Some(deadline) = written.deadline {
+            self.watch_deadline(call.id, deadline);
+        }
+    }
+}
+
+impl Written {
+    /// Whether anything changed.
+    pub(crate) fn is_change(&self) -> bool {
+        !self.changes.is_empty()
+    }
+}
+
+/// Applies the act, and what follows from it for an application that hands the call over.
+fn apply(
+    call: &mut Call,
+    step: &Step,
+    connections: &[Connection],
+    invitations: &[Invitation],
+    now: Timestamp,
+) -> Result<Vec<Change>, Stop> {
+    let verb = match &step.act {
+        Act::Verb(verb) => verb.clone(),
+        Act::CancelInvitation(id) => match invitations.iter().find(|one| one.id == *id) {
+            Some(invitation) => Verb::Cancel {
+                target: invitation.target.clone(),
+            },
+            None => return Ok(Vec::new()),
+        },
+        Act::Nothing => return Ok(Vec::new()),
+    };
+    let mut changes = match call.apply(verb, now) {
+        Err(_) if step.cause.tells_failure() => Vec::new(),
+        applied => applied.map_err(Stop::Refused)?,
+    };
+    for invitation in invitations {
+        let handed_over = matches!(invitation.purpose, Purpose::Transfer(_))
+            && changes.contains(&Change::Joined(invitation.target.clone()));
+        let connection = connections
+            .iter()
+            .find(|connection| connection.id == invitation.connection);
+        if let (true, Some(connection)) = (handed_over, connection) {
+            let leave = Verb::HangUp {
+                by: connection.member.clone(),
+                endpoint: None,
+            };
+            changes.extend(call.apply(leave, now).map_err(Stop::Refused)?);
+        }
+    }
+    Ok(changes)
+}
+
+fn busy() -> Error {
+    let message = "Others keep changing this call. Try again.";
+    Error::new(Kind::Conflict, "CallBusy", message)
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<store::Error> for Stop {
+    fn from(error: store::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<E: Into<Stop>> From<E> for Unwritten {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
+}
