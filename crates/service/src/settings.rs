@@ -2,8 +2,8 @@
 
 use domain::id::NodeId;
 
-use crate::events::EventsConfig;
 use crate::callautomation::AutomationConfig;
+use crate::events::EventsConfig;
 use crate::hubs::SendsConfig;
 use crate::identity::IdentityRates;
 use crate::push::LanesConfig;

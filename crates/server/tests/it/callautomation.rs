@@ -481,6 +481,7 @@ async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
     // Back and forth, until it has been handed on five times.
     let (mut to, mut from) = (&stage.bob, &stage.carol);
     for _ in 0..4 {
+        stage.comm.test.app.clock.advance(Duration::from_secs(1));
         let context = stage.incoming(from).await.last().unwrap()["incomingCallContext"].clone();
         let done = stage.post(":redirect", &redirect(&context, to)).await;
         assert_eq!(done.status, 204, "{}", done.body);

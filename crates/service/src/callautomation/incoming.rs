@@ -58,7 +58,7 @@ impl App {
             repeat,
             ..Step::of(accept)
         };
-        self.take(&incoming.call, &step).await
+        self.take_step(&incoming.call, &step).await
     }
 
     /// Declines a ringing call for its called user, on all devices.
@@ -88,7 +88,7 @@ impl App {
             repeat,
             ..Step::of(reject)
         };
-        self.take(&incoming.call, &step).await
+        self.take_step(&incoming.call, &step).await
     }
 
     /// Lets a ringing call ring for somebody else instead, with a context of its own.
@@ -126,7 +126,7 @@ impl App {
             repeat,
             ..Step::by(Act::Verb(redirect), Cause::Member)
         };
-        self.take(&incoming.call, &step).await
+        self.take_step(&incoming.call, &step).await
     }
 
     /// What a context says, if it was signed here for this resource and its time has not passed.

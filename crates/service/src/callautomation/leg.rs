@@ -33,7 +33,7 @@ impl App {
             endpoint: None,
         };
         let step = Step::by(Act::Verb(leave), Cause::HungUp(connection.id));
-        self.take(&call.id, &step).await.map(drop)
+        self.take_step(&call.id, &step).await.map(drop)
     }
 
     /// The application ends the call for all.
@@ -54,7 +54,7 @@ impl App {
             repeat,
             ..Step::by(Act::Verb(end), Cause::Terminated(connection.id))
         };
-        self.take(&call.id, &step).await
+        self.take_step(&call.id, &step).await
     }
 
     /// A leg of this resource that is not over, and its call.
@@ -87,7 +87,7 @@ impl App {
         } else {
             now
         };
-        Ok((self.round(now, deadline, hops), reaches))
+        Ok((self.ringing(now, deadline, hops), reaches))
     }
 
     pub(super) fn connection_view(&self, connection: &Connection, call: &Call) -> Value {

@@ -48,7 +48,7 @@ impl Default for AutomationConfig {
 
 impl App {
     /// Does a step of an application; its answer.
-    async fn take(&self, call: &CallId, step: &Step) -> Result<Value> {
+    async fn take_step(&self, call: &CallId, step: &Step) -> Result<Value> {
         let changed = self.change(call, step).await;
         changed.map(|(_, answer)| answer).map_err(refused)
     }

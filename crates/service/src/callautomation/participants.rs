@@ -84,7 +84,7 @@ impl App {
             repeat,
             ..Step::of(Verb::Invite { target, round })
         };
-        self.take(&call.id, &step).await
+        self.take_step(&call.id, &step).await
     }
 
     /// Takes an invitation back.
@@ -113,7 +113,7 @@ impl App {
                 Cause::CancelledAdd(asked, invitation),
             )
         };
-        self.take(&call.id, &step).await
+        self.take_step(&call.id, &step).await
     }
 
     /// Takes somebody out.
@@ -139,7 +139,7 @@ impl App {
             repeat,
             ..Step::by(Act::Verb(remove), Cause::Removed(asked, target))
         };
-        self.take(&call.id, &step).await
+        self.take_step(&call.id, &step).await
     }
 
     /// Mutes somebody: noted and told, for there is no media here.
@@ -208,7 +208,7 @@ impl App {
             repeat,
             ..Step::of(Verb::Invite { target, round })
         };
-        self.take(&call.id, &step).await
+        self.take_step(&call.id, &step).await
     }
 
     /// Takes participants over from another call of the application's, in one transaction.

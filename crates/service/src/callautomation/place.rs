@@ -85,7 +85,7 @@ impl App {
             repeat,
             ..Step::of(Verb::Join { by })
         };
-        self.take(&call, &step).await
+        self.take_step(&call, &step).await
     }
 
     /// The application's leg for `member`.

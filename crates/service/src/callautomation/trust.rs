@@ -20,7 +20,9 @@ pub(crate) struct CallbackKey(OnceCell<Authority>, std::sync::atomic::AtomicI64)
 impl CallbackKey {
     /// A moment for each callback, in their order.
     pub(crate) fn moment(&self, now: Timestamp) -> Timestamp {
-        let last = self.1.fetch_max(now.micros(), std::sync::atomic::Ordering::Relaxed);
+        let last = self
+            .1
+            .fetch_max(now.micros(), std::sync::atomic::Ordering::Relaxed);
         if last < now.micros() {
             return now;
         }
@@ -45,7 +47,7 @@ impl App {
     }
 
     /// The token that goes with a callback of this resource's calls.
-    pub(crate) async fn callback_token(
+    pub async fn callback_token(
         &self,
         communication: &Communication,
         now: Timestamp,

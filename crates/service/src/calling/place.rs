@@ -68,7 +68,7 @@ impl App {
         let legs = placing
             .targets
             .into_iter()
-            .map(|target| Leg::ringing(target, self.round(now, deadline, 0)))
+            .map(|target| Leg::ringing(target, self.ringing(now, deadline, 0)))
             .collect();
         Call {
             id: CallId::new(self.random.uuid().to_string()),
@@ -88,7 +88,7 @@ impl App {
     }
 
     /// A ringing that begins at `since`.
-    pub(crate) fn round(&self, since: Timestamp, deadline: Timestamp, hops: u32) -> Round {
+    pub(crate) fn ringing(&self, since: Timestamp, deadline: Timestamp, hops: u32) -> Round {
         Round {
             id: RoundId::new(self.random.uuid().to_string()),
             since,

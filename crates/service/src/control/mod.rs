@@ -31,8 +31,8 @@ use store::Store;
 
 use crate::{App, Random, Result};
 
-pub use communication::{Communication, KeyName};
 pub(crate) use authority::Authority;
+pub use communication::{Communication, KeyName};
 pub use directory::{NewApp, Registrations};
 pub use hub_status::HubStatus;
 pub use link::Linked;

@@ -5,7 +5,8 @@ use domain::id::NotificationId;
 use domain::push::Platform;
 
 use super::{
-    CallId, Error, FromRow, RegistrationId, Result, Ring, RingEvent, RoundId, Store, Timestamp, Tx, UserId,
+    CallId, Error, FromRow, RegistrationId, Result, Ring, RingEvent, RoundId, Store, Timestamp, Tx,
+    UserId,
 };
 use crate::db::{read, tx};
 
