@@ -32,6 +32,17 @@ pub struct Connection {
     pub closed_at: Option<Timestamp>,
 }
 
+/// Where callbacks go.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The id of the connection, or of the address itself if it is one operation's.
+    pub id: String,
+    /// Lower-cased resource id of the communication resource.
+    pub communication: String,
+    /// The URL; its query is the application's secret.
+    pub uri: SecretString,
+}
+
 /// How a connection came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

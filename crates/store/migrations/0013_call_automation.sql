@@ -27,6 +27,14 @@ create table call_invitations (
 );
 create index call_invitations_of_call on call_invitations (call_id);
 
+-- Where the events of one operation go, if not to the address of its leg.
+create table callback_addresses (
+    id text not null primary key,
+    communication text not null,
+    callback_uri text not null,             -- sealed
+    created_at bigint not null
+);
+
 -- Requests with a Repeatability-Request-ID that were executed, written with what they did.
 create table repeatable_requests (
     communication text not null,

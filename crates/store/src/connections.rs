@@ -1,6 +1,6 @@
 //! Applications' legs of calls, and the invitations they made whose outcome is not known yet.
 
-use domain::connection::{Connection, Invitation, Operation, Purpose, Role};
+use domain::connection::{Address, Connection, Invitation, Operation, Purpose, Role};
 use domain::id::{CallId, ConnectionId, InvitationId};
 use domain::identity::UserId;
 use domain::time::Timestamp;
@@ -21,6 +21,10 @@ const INSERT: &str = "insert into call_connections
       (id, call_id, communication, member, role, answered_by, context, callback_uri, created_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const CLOSE: &str = "update call_connections set closed_at = $2 where id = $1";
+const ADDRESS: &str = "select communication, callback_uri from callback_addresses where id = $1";
+const INSERT_ADDRESS: &str =
+    "insert into callback_addresses (id, communication, callback_uri, created_at)
+    values ($1, $2, $3, $4)";
 const INVITATIONS: &str =
     "select id, connection_id, transferee, participant, target, context, callback_uri
     from call_invitations where call_id = $1 order by created_at, id";
@@ -67,7 +71,54 @@ impl Store {
     }
 }
 
+impl Store {
+    /// A callback address: a leg's, or one operation's.
+    pub async fn callback_address(&self, id: &str) -> Result<Option<Address>> {
+        if let Some(connection) = self.connection(&ConnectionId::new(id)).await? {
+            return Ok(Some(Address {
+                id: connection.id.into_string(),
+                communication: connection.communication,
+                uri: connection.callback_uri,
+            }));
+        }
+        let row = read!(
+            self,
+            fetch_optional,
+            sqlx::query_as::<_, (String, String)>(ADDRESS).bind(id)
+        )?;
+        let Some((communication, sealed)) = row else {
+            return Ok(None);
+        };
+        let place = sealed_place("callback_addresses", id);
+        Ok(Some(Address {
+            id: id.to_owned(),
+            communication,
+            uri: self.seal.open(&place, &sealed)?,
+        }))
+    }
+}
+
 impl Tx {
+    /// Writes down where the events of one operation go.
+    pub async fn insert_callback_address(
+        &mut self,
+        address: &Address,
+        at: Timestamp,
+    ) -> Result<()> {
+        let place = sealed_place("callback_addresses", &address.id);
+        let sealed = self.seal.seal(&place, address.uri.expose_secret())?;
+        tx!(
+            self,
+            execute,
+            sqlx::query(INSERT_ADDRESS)
+                .bind(&address.id)
+                .bind(&address.communication)
+                .bind(&sealed)
+                .bind(at.micros())
+        )?;
+        Ok(())
+    }
+
     /// The legs of applications in a call that are not over, in the order they began.
     pub async fn open_connections(&mut self, call: &CallId) -> Result<Vec<Connection>> {
         let rows = tx!(

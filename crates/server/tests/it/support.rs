@@ -32,6 +32,7 @@ impl Answer {
     }
 }
 
+const CALLBACK_KEY: &str = include_str!("../../../../fixtures/entra/client-key.pem");
 const SIGNING_KEY: &str = include_str!("../../../../fixtures/entra/signing-key.pem");
 
 /// The well-known app of the tests, and its secret.
@@ -241,6 +242,10 @@ async fn node_on(
     // Making an RSA key takes a debug build a while; the tests share one.
     store
         .secret_or_insert("control.signing-key", || SIGNING_KEY.to_owned())
+        .await
+        .unwrap();
+    store
+        .secret_or_insert("callautomation.signing-key", || CALLBACK_KEY.to_owned())
         .await
         .unwrap();
     let mut settings = Settings {

@@ -32,7 +32,7 @@ impl App {
         let call = self.give_up_early(communication, call, &reaches);
         let answer = self.connection_view(&connection, &call);
         let mut tx = self.store.begin().await?;
-        let told = self
+        let placed = self
             .write_call(&mut tx, communication, &call, reaches)
             .await?;
         tx.insert_connection(&connection).await?;
@@ -46,7 +46,7 @@ impl App {
                 return answer.ok_or_else(call_not_found);
             }
         }
-        self.after_placing(&call, told);
+        self.after_placing(&call, placed);
         Ok(answer)
     }
 

@@ -5,7 +5,7 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::control::{Authority, Communication};
+use crate::control::Authority;
 use crate::{App, Result};
 
 /// The name of the sealed key in `meta`.
@@ -15,20 +15,7 @@ const LIFE_SECS: i64 = 5 * 60;
 
 /// The key that signs callbacks: made when it is first needed.
 #[derive(Default)]
-pub(crate) struct CallbackKey(OnceCell<Authority>, std::sync::atomic::AtomicI64);
-
-impl CallbackKey {
-    /// A moment for each callback, in their order.
-    pub(crate) fn moment(&self, now: Timestamp) -> Timestamp {
-        let last = self
-            .1
-            .fetch_max(now.micros(), std::sync::atomic::Ordering::Relaxed);
-        if last < now.micros() {
-            return now;
-        }
-        Timestamp::from_micros(self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1)
-    }
-}
+pub(crate) struct CallbackKey(OnceCell<Authority>);
 
 impl App {
     /// The discovery document of callbacks' tokens.
@@ -46,16 +33,12 @@ impl App {
         Ok(self.callback_authority().await?.jwks())
     }
 
-    /// The token that goes with a callback of this resource's calls.
-    pub async fn callback_token(
-        &self,
-        communication: &Communication,
-        now: Timestamp,
-    ) -> Result<String> {
+    /// The token that goes with a callback to this audience: the immutable id of a resource.
+    pub(crate) async fn callback_token(&self, audience: &str, now: Timestamp) -> Result<String> {
         let at = now.secs();
         self.callback_authority().await?.sign(&json!({
             "iss": self.settings.base_url,
-            "aud": communication.immutable_id,
+            "aud": audience,
             "iat": at,
             "nbf": at,
             "exp": at + LIFE_SECS,

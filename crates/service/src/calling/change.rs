@@ -16,6 +16,7 @@ use super::events::Shown;
 use super::ring::{Missed, Rung, Told};
 use crate::callautomation::{Repeat, Reply};
 use crate::control::Communication;
+use crate::events::Routed;
 use crate::{App, Error, Kind};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +72,7 @@ pub(crate) struct Written {
     answer: Value,
     changes: Vec<Change>,
     pushes: Pushes,
+    routed: Routed,
     /// Until when somebody is rung from now on.
     deadline: Option<Timestamp>,
 }
@@ -165,9 +167,9 @@ impl App {
         }
         let call = read.call;
         let communication = self.communication(&call.communication);
-        let mut pushes = Pushes::default();
+        let (mut pushes, mut events) = (Pushes::default(), Routed::default());
         if let (Some(communication), false) = (&communication, changes.is_empty()) {
-            pushes = self
+            (pushes, events) = self
                 .write_rings(tx, communication, &call, &changes, step, missed)
                 .await?;
         }
@@ -194,13 +196,15 @@ impl App {
         for settled in story.settled() {
             tx.settle_invitation(&settled.id).await?;
         }
-        self.write_callbacks(tx, &call, &story.callbacks(), now)
+        let callbacks = self
+            .write_callbacks(tx, &call, &story.callbacks(), &connections)
             .await?;
         let answer = self.reply(&step.reply, &call);
         self.write_repeat(tx, &call.communication, step.repeat.as_ref(), &answer)
             .await?;
         Ok(Written {
             deadline: step.ringing.as_ref().and_then(|_| call.next_deadline()),
+            routed: events.then(callbacks),
             changes,
             call,
             answer,
@@ -217,7 +221,7 @@ impl App {
         changes: &[Change],
         step: &Step,
         missed: &[Missed],
-    ) -> Result<Pushes> {
+    ) -> Result<(Pushes, Routed)> {
         let now = self.clock.now();
         let rings = tx.rings_of(&call.id).await?;
         let rung = Rung {
@@ -240,37 +244,37 @@ impl App {
             self.ring(communication, call, leg, shown, reaches.clone(), &mut told);
             events.push(self.incoming_call(call, communication, leg, shown, now)?);
         }
-        tx.insert_events(&events).await?;
+        let routed = self.record_events(tx, &communication.key, events).await?;
         for told in [&stops, &told] {
             tx.insert_notifications(&self.settings.node, &told.notifications)
                 .await?;
             tx.insert_rings(&call.id, &told.rings).await?;
         }
-        Ok(Pushes {
+        let pushes = Pushes {
             stops: stops.notifications,
             rings: told.notifications,
-        })
+        };
+        Ok((pushes, routed))
     }
 
     /// Writes the callbacks, and notes the legs that got their last one.
-    pub(crate) async fn write_callbacks(
+    async fn write_callbacks(
         &self,
         tx: &mut Tx,
         call: &Call,
         callbacks: &[Callback],
-        now: Timestamp,
-    ) -> Result<()> {
-        let events: Vec<_> = callbacks
-            .iter()
-            .map(|callback| self.callback_event(call, callback, now))
-            .collect();
-        tx.insert_events(&events).await?;
+        connections: &[Connection],
+    ) -> Result<Routed> {
+        let routed = self
+            .write_callback_events(tx, call, callbacks, connections)
+            .await?;
         for callback in callbacks {
             if callback.kind == CallbackKind::CallDisconnected {
+                let now = self.clock.now();
                 tx.close_connection(&callback.connection, now).await?;
             }
         }
-        Ok(())
+        Ok(routed)
     }
 
     /// Writes down that a request was executed.
@@ -305,6 +309,7 @@ impl App {
                 self.cancel_rings(&call.id, target);
             }
         }
+        self.deliver_events(written.routed);
         self.deliver(written.pushes.stops);
         self.deliver_rings(written.pushes.rings);
         if let Some(deadline) = written.deadline {

@@ -16,6 +16,7 @@ use wire::acs::identifier::Identifier;
 use super::events::Shown;
 use super::ring::Told;
 use crate::control::Communication;
+use crate::events::Routed;
 use crate::{App, Error, Kind, Result};
 
 /// A call that is about to be placed.
@@ -32,6 +33,12 @@ pub(crate) struct Placing {
     pub(crate) signal: Option<Value>,
     /// How long it rings.
     pub(crate) ring: Duration,
+}
+
+/// A new call that is written and not committed yet.
+pub(crate) struct Placed {
+    told: Told,
+    events: Routed,
 }
 
 impl App {
@@ -53,11 +60,11 @@ impl App {
         let call = self.new_call(&communication, placing);
         let reaches = self.reaches(&call).await?;
         let mut tx = self.store.begin().await?;
-        let told = self
+        let placed = self
             .write_call(&mut tx, &communication, &call, reaches)
             .await?;
         tx.commit().await?;
-        self.after_placing(&call, told);
+        self.after_placing(&call, placed);
         Ok(call)
     }
 
@@ -120,7 +127,7 @@ impl App {
         communication: &Communication,
         call: &Call,
         reaches: Vec<Vec<Reach>>,
-    ) -> Result<Told> {
+    ) -> Result<Placed> {
         let now = call.created_at;
         let shown = Shown::default();
         let mut told = Told::default();
@@ -130,15 +137,17 @@ impl App {
             events.push(self.incoming_call(call, communication, leg, &shown, now)?);
         }
         tx.insert_call(call).await?;
-        tx.insert_events(&events).await?;
+        let events = self.record_events(tx, &communication.key, events).await?;
         tx.insert_notifications(&self.settings.node, &told.notifications)
             .await?;
         tx.insert_rings(&call.id, &told.rings).await?;
-        Ok(told)
+        Ok(Placed { told, events })
     }
 
     /// What follows from a new call that is on disk.
-    pub(crate) fn after_placing(&self, call: &Call, told: Told) {
+    pub(crate) fn after_placing(&self, call: &Call, placed: Placed) {
+        let Placed { told, events } = placed;
+        self.deliver_events(events);
         self.deliver_rings(told.notifications);
         if let Some(deadline) = call.next_deadline() {
             self.watch_deadline(call.id.clone(), deadline);

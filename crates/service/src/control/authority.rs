@@ -27,7 +27,7 @@ impl Authority {
         let fresh = match store.meta(name).await? {
             Some(_) => None,
             // Half a second of arithmetic, once in the life of a server.
-            None => Some(rsa_key::generate(|bytes| random.fill(bytes)).map_err(failed)?),
+            None => Some(generated(random.clone()).await?),
         };
         let pem = store
             .secret_or_insert(name, || fresh.unwrap_or_default())
@@ -71,6 +71,13 @@ impl Authority {
             "e": URL_SAFE_NO_PAD.encode(&self.exponent),
         }] })
     }
+}
+
+/// Off the threads that serve requests.
+async fn generated(random: Random) -> Result<String> {
+    let generate = move || rsa_key::generate(|bytes| random.fill(bytes));
+    let made = tokio::task::spawn_blocking(generate).await;
+    made.map_err(failed)?.map_err(failed)
 }
 
 fn public_key(pem: &str) -> Result<(Vec<u8>, Vec<u8>)> {

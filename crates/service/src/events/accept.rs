@@ -192,7 +192,17 @@ impl App {
 }
 
 impl Routed {
-    fn deliveries(&self, now: Timestamp) -> Vec<NewDelivery> {
+    pub(super) fn of(seats: Vec<Seat>) -> Self {
+        Self(seats)
+    }
+
+    /// These, and then those.
+    pub(crate) fn then(mut self, those: Self) -> Self {
+        self.0.extend(those.0);
+        self
+    }
+
+    pub(super) fn deliveries(&self, now: Timestamp) -> Vec<NewDelivery> {
         let new = |seat: &Seat| NewDelivery {
             event: Arc::clone(&seat.event),
             destination: Arc::clone(&seat.lane.id),

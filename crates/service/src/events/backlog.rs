@@ -47,16 +47,16 @@ impl App {
         if behind.is_empty() {
             return Ok(());
         }
-        let behind: HashSet<DestinationId> = behind.into_iter().collect();
+        let mut behind: HashSet<DestinationId> = behind.into_iter().collect();
         let now = self.clock.now();
         for subscription in self.event_snapshot().subscriptions() {
-            if behind.contains(&destination_id(subscription.key())) {
+            if behind.remove(&destination_id(subscription.key())) {
                 let lane = self.lane_of(subscription);
                 lane.note(now);
                 self.drive(lane);
             }
         }
-        Ok(())
+        self.look_behind_callbacks(behind.iter()).await
     }
 
     /// Reads the next page of a lane's backlog.

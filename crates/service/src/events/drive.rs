@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use domain::delivery::{Answer, Next, Reason, Tried, has_expired, next};
+use domain::delivery::{Answer, Manner, Next, Reason, Tried, has_expired, next};
 use domain::event::{DeliveryState, LastAttempt};
 use domain::lane::{Load, Parcel};
 use domain::time::Timestamp;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use store::event_deliveries::Settlement;
 
-use super::destination::{Destination, Order};
+use super::destination::{Credential, Destination, Order};
 use super::lane::{Cargo, Lane};
 use super::request::request;
 use crate::App;
-use crate::webhook::Answered;
+use crate::webhook::{Answered, Request};
 
 /// What a lane's task waits for.
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -69,6 +71,9 @@ impl App {
             }
             lane.under_way.store(work.len(), Relaxed);
             if work.is_empty() && turn.wakes_at.is_none() && lane.leave_the_wheel() {
+                if turn.destination.subscription.is_none() {
+                    self.deliveries.lanes.forget(&lane);
+                }
                 return;
             }
             tokio::select! {
@@ -139,7 +144,7 @@ impl App {
     }
 
     async fn carry(self, destination: Arc<Destination>, load: Load<Cargo>) -> Done {
-        let answered = match request(&destination, &load.parcels) {
+        let answered = match self.signed(&destination, &load.parcels).await {
             Ok(request) => self.webhooks.send(request).await,
             Err(problem) => Answered::unsent(problem),
         };
@@ -148,6 +153,23 @@ impl App {
             load,
             answered,
         }))
+    }
+
+    /// The request with its credential.
+    async fn signed(
+        &self,
+        destination: &Destination,
+        parcels: &[Parcel<Cargo>],
+    ) -> Result<Request, String> {
+        let mut request = request(destination, parcels)?;
+        if let Credential::Callback(audience) = &destination.credential {
+            let token = self.callback_token(audience, self.clock.now()).await;
+            let token = token.map_err(|error| error.to_string())?;
+            let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+            let bearer = bearer.map_err(|error| error.to_string())?;
+            request.headers.insert(AUTHORIZATION, bearer);
+        }
+        Ok(request)
     }
 
     /// What follows from an answer.
@@ -203,7 +225,11 @@ impl App {
                 }
             });
         }
-        lane.with(|queue| queue.done(&load, answer, now));
+        match destination.manner {
+            // A call does not last long enough for its endpoint to be spared.
+            Manner::Callback => lane.with(|queue| queue.put_down(&load)),
+            _ => lane.with(|queue| queue.done(&load, answer, now)),
+        }
         let (back, gone): (Vec<_>, Vec<_>) = load
             .parcels
             .into_iter()

@@ -104,6 +104,15 @@ impl Lanes {
         self.lock().values().cloned().collect()
     }
 
+    /// Forgets a lane that has nothing to do, unless somebody is about to give it something: its caller and the map
+    /// are the only ones who hold it.
+    pub(super) fn forget(&self, lane: &Arc<Lane>) {
+        let mut all = self.lock();
+        if Arc::strong_count(lane) <= 2 {
+            all.remove(&lane.key);
+        }
+    }
+
     /// Forgets a lane.
     pub(super) fn remove(&self, key: &str) -> Option<Arc<Lane>> {
         self.lock().remove(key)

@@ -8,6 +8,7 @@
 
 mod accept;
 mod backlog;
+mod callback;
 mod config;
 mod destination;
 mod directory;

@@ -52,6 +52,15 @@ pub(super) fn request(
         body(destination.form, parcels).map_err(|error| format!("unreadable event: {error}"))?;
     let mut headers = destination.headers.clone();
     let event = &first.load.event;
+    if destination.form == Form::Callback {
+        return Ok(Request {
+            method: Method::POST,
+            target,
+            headers,
+            body,
+            deadline: destination.deadline,
+        });
+    }
     headers.insert("aeg-delivery-count", first.load.attempts.into());
     if destination.form == Form::EventGrid {
         headers.insert("aeg-data-version", data_version(event));

@@ -1,6 +1,6 @@
 //! Chapter: applications' legs of calls, and what they asked for.
 
-use domain::connection::{Connection, Invitation, Operation, Purpose, Role};
+use domain::connection::{Address, Connection, Invitation, Operation, Purpose, Role};
 use domain::id::{CallId, ConnectionId, InvitationId};
 use domain::identity::UserId;
 use domain::time::Timestamp;
@@ -58,7 +58,26 @@ pub async fn chapter(store: &Store) {
     assert!(same(&read, &closed), "it is known for good");
     let unknown = ConnectionId::new("x");
     assert!(store.connection(&unknown).await.unwrap().is_none());
+    let address = store.callback_address("cc1").await.unwrap().unwrap();
+    let uri = address.uri.expose_secret();
+    assert_eq!(uri, "https://app.example.test/cb?key=secret");
     invitations(store, &call).await;
+    addresses(store).await;
+}
+
+async fn addresses(store: &Store) {
+    let address = Address {
+        id: "a1".into(),
+        communication: "/subscriptions/s/comm".into(),
+        uri: "https://app.example.test/other".into(),
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_callback_address(&address, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    let read = store.callback_address("a1").await.unwrap().unwrap();
+    assert_eq!(read.communication, address.communication);
+    assert_eq!(read.uri.expose_secret(), address.uri.expose_secret());
+    assert!(store.callback_address("a2").await.unwrap().is_none());
 }
 
 async fn invitations(store: &Store, call: &CallId) {

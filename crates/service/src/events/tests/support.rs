@@ -207,6 +207,7 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
         dev: true,
         push: LanesConfig::default(),
         sends: SendsConfig::default(),
+        automation: crate::callautomation::AutomationConfig::default(),
     };
     App::start(store, clock, Random::seeded(1), settings)
         .await
