@@ -76,6 +76,18 @@ export async function asUser(token, method, path, body) {
   return { status: answer.status, body: text ? JSON.parse(text) : undefined };
 }
 
+// A request to a device lab.
+async function ask(lab, method, path, body) {
+  const answer = await fetch(lab + path, {
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  const text = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+  return text ? JSON.parse(text) : undefined;
+}
+
 // A phone in a device lab.
 export class Phone {
   static async create(platform, options = {}, server = env) {
@@ -97,15 +109,21 @@ export class Phone {
     return notifications[0];
   }
 
-  async request(method, path, body) {
-    const answer = await fetch(this.lab + path, {
-      method,
-      headers: { 'content-type': 'application/json' },
-      body: body && JSON.stringify(body),
-    });
-    const text = await answer.text();
-    assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
-    return text ? JSON.parse(text) : undefined;
+  request(method, path, body) {
+    return ask(this.lab, method, path, body);
+  }
+}
+
+// A subscriber in the device lab, which meets the handshake as it is told to.
+export class Webhook {
+  static async create(validation, answers = [200]) {
+    return Object.assign(new Webhook(), await ask(env.lab.control_url, 'POST', '/webhooks', { validation, answers }));
+  }
+
+  // What it was sent, as soon as there is anything.
+  async requests(seconds = 10) {
+    const path = `/webhooks/${this.id}/requests?after=0&wait=${seconds}`;
+    return (await ask(env.lab.control_url, 'GET', path)).requests;
   }
 }
 

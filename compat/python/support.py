@@ -84,5 +84,33 @@ class Phone:
         return found[0]
 
 
+class Webhook:
+    """A subscriber in the device lab: meets the handshake as it is told to, and answers deliveries in turn."""
+
+    def __init__(self, validation="code", answers=(200,)):
+        webhook = {"validation": validation, "answers": list(answers)}
+        answer = requests.post(f"{ENV['lab']['control_url']}/webhooks", json=webhook, timeout=10)
+        assert answer.status_code == 201, answer.text
+        self.__dict__.update(answer.json())
+        self.seen = 0
+
+    def requests(self, seconds=10):
+        """What it was sent since it was last asked, as soon as there is anything."""
+        url = f"{ENV['lab']['control_url']}/webhooks/{self.id}/requests"
+        found = requests.get(url, params={"after": self.seen, "wait": seconds}, timeout=seconds + 10).json()["requests"]
+        self.seen = found[-1]["seq"] if found else self.seen
+        return found
+
+    def deliveries(self, count, seconds=10):
+        """The next deliveries: requests that are no handshake."""
+        found = []
+        while len(found) < count:
+            news = self.requests(seconds)
+            assert news, f"the webhook was sent {len(found)} deliveries, not {count}"
+            is_handshake = lambda one: one["method"] == "OPTIONS" or one["headers"].get("aeg-event-type") == "SubscriptionValidation"
+            found += [one for one in news if not is_handshake(one)]
+        return found
+
+
 def lab_credentials():
     return requests.get(f"{ENV['lab']['control_url']}/credentials", timeout=10).json()

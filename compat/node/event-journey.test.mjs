@@ -1,0 +1,102 @@
+// Events from end to end with both clients of Event Grid and a Functions host: what fails is tried again or dead-lettered,
+// and what happens to a call arrives at its subscribers.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CommunicationIdentityClient } from '@azure/communication-identity';
+import { AzureKeyCredential, EventGridDeserializer, EventGridPublisherClient, isSystemEvent } from '@azure/eventgrid';
+import { communication, makeTopic, subscribe } from './events.mjs';
+import { FunctionsHost, Trigger } from './functions-host.mjs';
+import { asUser, env } from './support.mjs';
+
+const deserializer = new EventGridDeserializer();
+const host = await FunctionsHost.start({
+  orders: new Trigger('EventGridEvent'),
+  hiccup: new Trigger('EventGridEvent', 1),
+  calls: new Trigger('EventGridEvent'),
+  cloudCalls: new Trigger('CloudEvent'),
+});
+
+const publish = (topic, ...events) =>
+  new EventGridPublisherClient(topic.endpoint, 'EventGrid', new AzureKeyCredential(topic.key1))
+    .send(events.map((event) => ({ eventType: 'Contoso.Order', dataVersion: '1', data: {}, ...event })));
+
+test('a subscriber hears what its filter picks, with its headers, and nothing else', async () => {
+  const topic = await makeTopic();
+  await subscribe(topic.id, host.url('orders'), {
+    destination: {
+      deliveryAttributeMappings: [
+        { name: 'X-Static', type: 'Static', value: 'v1' },
+        { name: 'X-Shop', type: 'Dynamic', sourceField: 'data.shop' },
+      ],
+    },
+    filter: { subjectBeginsWith: '/orders/', includedEventTypes: ['Contoso.Order'] },
+  });
+  await publish(
+    topic,
+    { subject: '/users/1' },
+    { subject: '/orders/1', eventType: 'Contoso.Other' },
+    { subject: '/ORDERS/2', data: { shop: 'Bonn' } },
+  );
+  const { event, headers } = await host.functions.orders.next();
+  assert.equal(event.subject, '/ORDERS/2');
+  assert.deepEqual([headers['x-static'], headers['x-shop']], ['v1', 'Bonn']);
+  assert.equal(await host.functions.orders.next(0.3), undefined);
+});
+
+test('what fails once is tried again, as the same event', async () => {
+  const topic = await makeTopic();
+  await subscribe(topic.id, host.url('hiccup'));
+  await publish(topic, { subject: '/orders/1' });
+  const first = await host.functions.hiccup.next();
+  const second = await host.functions.hiccup.next(40);
+  assert.deepEqual([first.failed, second.failed], [true, false]);
+  assert.equal(second.event.id, first.event.id);
+  assert.deepEqual([first, second].map(({ headers }) => headers['aeg-delivery-count']), ['0', '1']);
+});
+
+test('a call\'s events come in both schemas, and are what the client knows', async () => {
+  const subject = { isSubjectCaseSensitive: false };
+  await subscribe(communication, host.url('calls'), { filter: subject });
+  await subscribe(communication, host.url('cloudCalls'), { filter: subject, eventDeliverySchema: 'CloudEventSchemaV1_0' });
+  const identity = new CommunicationIdentityClient(env.communication.connection_string);
+  const [alice, bob] = [await identity.createUserAndToken(['voip']), await identity.createUserAndToken(['voip'])];
+  const targets = [{ communicationUser: { id: bob.user.communicationUserId } }];
+  const { body: call } = await asUser(alice.token, 'POST', '/calling/calls', { targets, displayName: 'Alice' });
+
+  // The events of this call, until there is one of each type. They come in any order, and other calls' between them.
+  const hear = async (name, deserialize, types, events = []) => {
+    const is = (type) => (event) => isSystemEvent(`Microsoft.Communication.${type}`, event);
+    while (!types.every((type) => events.some(is(type)))) {
+      const heard = await host.functions[name].next();
+      assert.ok(heard, `the function ${name} heard only ${events.map((event) => event.eventType ?? event.type)}`);
+      const [event] = await deserializer[deserialize](heard.body);
+      if (event.data.serverCallId === call.serverCallId) events.push(event);
+    }
+    return Object.fromEntries(types.map((type) => [type, events.filter(is(type))]));
+  };
+  const events = [];
+  const { IncomingCall: [incoming] } = await hear('calls', 'deserializeEventGridEvents', ['IncomingCall'], events);
+  assert.equal(incoming.subject, `/caller/${alice.user.communicationUserId}/recipient/${bob.user.communicationUserId}`);
+  assert.equal(incoming.topic.toLowerCase(), communication.toLowerCase());
+  assert.equal(incoming.data.from.rawId, alice.user.communicationUserId);
+  assert.equal(incoming.data.to.communicationUser.id, bob.user.communicationUserId);
+  assert.equal(incoming.data.callerDisplayName, 'Alice');
+  assert.equal(incoming.data.correlationId, call.correlationId);
+  assert.ok(incoming.data.incomingCallContext);
+
+  await asUser(bob.token, 'POST', `/calling/calls/${call.id}:accept`);
+  await asUser(alice.token, 'POST', `/calling/calls/${call.id}:hangUp`);
+  const types = ['IncomingCall', 'CallStarted', 'CallParticipantAdded', 'CallEnded'];
+  const heard = await hear('calls', 'deserializeEventGridEvents', types, events);
+  const [started] = heard.CallStarted;
+  assert.equal(started.data.startedBy.communicationIdentifier.rawId, alice.user.communicationUserId);
+  const added = heard.CallParticipantAdded.map(({ data }) => data.user.communicationIdentifier.rawId);
+  assert.ok(added.includes(bob.user.communicationUserId), added.join());
+  const [ended] = heard.CallEnded;
+  assert.equal(ended.subject, `call/${call.serverCallId}`);
+  assert.equal(typeof ended.data.callDurationInSeconds, 'number');
+
+  const cloud = Object.values(await hear('cloudCalls', 'deserializeCloudEvents', types)).flat();
+  assert.ok(cloud.every(({ source }) => source.toLowerCase() === communication.toLowerCase()));
+});
