@@ -85,6 +85,8 @@ macro_rules! rows {
 
 pub(crate) use {read, rows, tx};
 
+/// Statements that a connection keeps prepared; one of many rows is another for each length.
+const STATEMENTS: usize = 256;
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -194,7 +196,7 @@ impl Engine {
             .busy_timeout(Duration::from_secs(5))
             // A statement of many rows notes how to undo itself: in memory, not in a file for each.
             .pragma("temp_store", "memory")
-            .statement_cache_capacity(256);
+            .statement_cache_capacity(STATEMENTS);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -211,7 +213,7 @@ impl Engine {
 
     async fn open_postgres(url: &str) -> Result<Self> {
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS);
-        let options = PgConnectOptions::from_str(url)?;
+        let options = PgConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENTS);
         let pool = connect_postgres(pool.acquire_timeout(ACQUIRE_TIMEOUT), options).await?;
         migrator().run(&pool).await?;
         Ok(Self::Postgres(pool))

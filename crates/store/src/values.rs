@@ -5,17 +5,23 @@ use std::fmt::Write as _;
 use crate::Tx;
 use crate::db::TxInner;
 
-/// Lengths of a chunk, longest first; the last must be 1.
-const LENGTHS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
-
-/// Cuts `rows` into chunks whose lengths are all in [`LENGTHS`].
+/// Cuts `rows` into few chunks of few different lengths: each chunk is a round trip to the engine, each length a
+/// statement to prepare and to keep.
 pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let length = LENGTHS.into_iter().find(|length| *length <= rows.len())?;
-        let (chunk, rest) = rows.split_at(length);
+        let (chunk, rest) = rows.split_at_checked(length(rows.len()))?;
         rows = rest;
-        Some(chunk)
+        (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// How many of so many rows go into the next chunk: up to 16 all of them, up to 128 a multiple of eight.
+fn length(rows: usize) -> usize {
+    match rows {
+        0..=16 => rows,
+        17..=127 => rows - rows % 8,
+        _ => 128,
+    }
 }
 
 impl Tx {
@@ -57,13 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_in_one_chunk_of_a_known_length() {
-        for count in [0, 1, 7, 8, 33, 128, 300] {
+    fn every_row_is_in_one_chunk_and_chunks_are_few_and_of_few_lengths() {
+        let mut lengths = std::collections::BTreeSet::new();
+        for count in 0..=512 {
             let rows: Vec<usize> = (0..count).collect();
             let parts: Vec<&[usize]> = chunks(&rows).collect();
-            assert!(parts.iter().all(|part| LENGTHS.contains(&part.len())));
             assert_eq!(parts.concat(), rows);
+            assert!(parts.len() <= count / 128 + 2, "{count}");
+            lengths.extend(parts.iter().map(|part| part.len()));
         }
+        assert!(lengths.len() <= 30, "{lengths:?}");
     }
 
     #[test]
