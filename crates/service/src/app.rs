@@ -120,6 +120,7 @@ impl App {
         app.tasks.spawn(app.clone().keep_lease());
         app.tasks.spawn(app.clone().sweep_notifications());
         app.tasks.spawn(app.clone().sweep_devices());
+        app.warm_links();
         app.recover_deadlines().await?;
         app.tasks.spawn(app.clone().watch_overdue_calls());
         app.tasks.spawn(callautomation::sweep(app.clone()));

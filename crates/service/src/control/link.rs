@@ -136,10 +136,31 @@ impl App {
             linked_at: self.clock.now(),
         };
         self.change_link(id, Some(&link), actor).await?;
+        self.warm(&link);
         Ok(Linked {
             resource_id: request.spelled,
             warning,
         })
+    }
+
+    /// Opens the connections for calls of own hubs that are linked, so that the first call does not wait for them.
+    pub(crate) fn warm_links(&self) {
+        let snapshot = self.control.snapshot();
+        for link in snapshot.links.values().take(WARMED) {
+            self.warm(link);
+        }
+    }
+
+    fn warm(&self, link: &Link) {
+        let HubPlace::Own(key) = &link.place else {
+            return;
+        };
+        let Some(hub) = self.hub(key) else { return };
+        for credential in hub.apns.iter().chain(&hub.fcm) {
+            if let Err(why) = self.lanes.warm(credential) {
+                tracing::warn!(hub = %hub.resource_id, why, "a linked hub has a credential that cannot work");
+            }
+        }
     }
 
     /// Takes the link away; answers the resource id of the hub that was linked.
@@ -207,6 +228,10 @@ impl App {
         own_name && (connection.port.is_none() || connection.port == own_port)
     }
 }
+
+/// Links that are made warm at the start. A server of hundreds of hubs would open too much at once; it opens the rest
+/// as they are used.
+const WARMED: usize = 64;
 
 fn required<'a>(body: &'a Map<String, Value>, name: &'static str) -> Result<&'a str> {
     match property(body, name) {

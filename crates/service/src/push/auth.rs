@@ -22,6 +22,13 @@ pub(super) enum Auth {
 }
 
 impl Auth {
+    /// Gets what takes long to get, so that the first push need not wait for it.
+    pub(super) fn warm(&self) {
+        if let Self::Fcm(tokens, _) = self {
+            tokens.warm();
+        }
+    }
+
     /// The `authorization` header now.
     pub(super) async fn header(
         &self,

@@ -75,6 +75,11 @@ impl AccessTokens {
         })
     }
 
+    /// Begins an exchange if there is no token.
+    pub(super) fn warm(self: &Arc<Self>) {
+        drop(self.ready());
+    }
+
     /// The `authorization` header. Waits for an exchange only if there is no token that still lives.
     pub(super) async fn current(
         self: &Arc<Self>,

@@ -18,6 +18,10 @@ use super::meters::{Held, Meters};
 use super::shared::Shared;
 use super::{LanesConfig, retry};
 
+mod slot;
+
+pub(super) use slot::{NoSlot, Slot};
+
 /// The connections of one credential for one kind of push, and those who wait for them.
 pub(super) struct Lane {
     pub(super) credential: Arc<Credential>,
@@ -50,27 +54,6 @@ struct State {
 struct Waiting {
     order: Reverse<(Timestamp, u64)>,
     slot: oneshot::Sender<Slot>,
-}
-
-/// The right to send one request on a connection; given back when dropped.
-pub(super) struct Slot {
-    pub(super) connection: Arc<Connection>,
-    lane: Arc<Lane>,
-    /// The push that finds out whether a paused lane works again.
-    probe: bool,
-}
-
-/// There is no slot.
-#[derive(Debug)]
-pub(super) enum NoSlot {
-    /// The deadline came first; with what stood in the way, if that is known.
-    Late(Option<String>),
-    /// The credential was refused, and again.
-    Refused(Arc<str>),
-    /// Too many wait already.
-    Full,
-    /// The server stops.
-    Stopping,
 }
 
 impl Lane {
@@ -113,6 +96,7 @@ impl Lane {
 
     /// Opens the connections if they are not open, so that the first push finds them warm.
     pub(super) fn warm(self: &Arc<Self>) {
+        self.auth.warm();
         let mut state = self.lock();
         let now = self.shared.clock.now();
         state.last_used = now;
@@ -392,79 +376,6 @@ impl Lane {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Slot {
-    /// The provider served the push: it works, and believes us.
-    pub(super) fn served(&mut self) {
-        self.connection.prove();
-        let probe = std::mem::take(&mut self.probe);
-        let mut state = self.lane.lock();
-        state.breaker.served(probe);
-        if probe {
-            state.paused = None;
-        }
-    }
-
-    /// The provider refused the credential.
-    pub(super) fn refused(&mut self, reason: &str) {
-        let pause = self.pause(|breaker, probe, now| breaker.refused(reason, probe, now));
-        if pause {
-            tracing::error!(
-                credential = ?self.lane.credential,
-                reason,
-                "the push service refuses the credential: its lane pauses"
-            );
-        }
-    }
-
-    /// The provider failed.
-    pub(super) fn failed(&mut self) {
-        if self.pause(Breaker::failed) {
-            tracing::warn!(
-                endpoint = %self.lane.target.authority,
-                "the push service fails again and again: its lane pauses"
-            );
-        }
-    }
-
-    /// Tells the breaker; whether that began or lengthened a pause.
-    fn pause(
-        &mut self,
-        tell: impl FnOnce(&mut Breaker, bool, Timestamp) -> Option<Timestamp>,
-    ) -> bool {
-        let now = self.lane.shared.clock.now();
-        let probe = std::mem::take(&mut self.probe);
-        let mut state = self.lane.lock();
-        let Some(until) = tell(&mut state.breaker, probe, now) else {
-            return false;
-        };
-        state.paused = Some(self.lane.meters.paused());
-        drop(state);
-        self.lane.wake_at(until);
-        true
-    }
-
-    /// Sends nothing more on this connection.
-    pub(super) fn retire(&self) {
-        self.lane.retire(self.connection.id);
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        {
-            let mut state = self.lane.lock();
-            self.connection.in_flight.fetch_sub(1, Relaxed);
-            if self.probe {
-                state.breaker.probe_lost();
-            }
-            if state.waiting.is_empty() {
-                return;
-            }
-        }
-        self.lane.dispatch();
     }
 }
 

@@ -124,7 +124,7 @@ impl Lanes {
         }
     }
 
-    /// Opens the connections for calls of a credential, so that the first call finds them open. Fails if the
+    /// Opens the connections for calls of a credential and gets its token, so that the first call finds both. Fails if the
     /// credential cannot work: its key or endpoint is not one.
     pub fn warm(&self, credential: &Arc<Credential>) -> Result<(), String> {
         self.lane(credential, Kind::Call).map(|lane| lane.warm())
