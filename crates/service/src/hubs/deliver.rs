@@ -113,6 +113,18 @@ pub(super) struct Flight {
     pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
+impl Flight {
+    /// Of a notification that nobody calls off.
+    pub(super) fn new(notification: Arc<Notification>, room: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            notification,
+            cancelled: CancellationToken::new(),
+            _listed: None,
+            _room: room,
+        }
+    }
+}
+
 impl App {
     /// Sends notifications that are durable, in the background.
     pub fn deliver(&self, notifications: Vec<Notification>) {
@@ -138,13 +150,7 @@ impl App {
         ordinals: impl Iterator<Item = u32>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Vec<Landing> {
-        let flight = Flight {
-            notification,
-            cancelled: CancellationToken::new(),
-            _listed: None,
-            _room: room,
-        };
-        self.depart(flight, ordinals)
+        self.depart(Flight::new(notification, room), ordinals)
     }
 
     /// Starts one task a target of a flight.
@@ -163,7 +169,7 @@ impl App {
     }
 
     /// One delivery, from its first attempt until its end is settled.
-    async fn fly(self, flight: Arc<Flight>, ordinal: u32) -> Option<Attempted> {
+    pub(super) async fn fly(self, flight: Arc<Flight>, ordinal: u32) -> Option<Attempted> {
         let attempt = self.attempt(&flight.notification, ordinal);
         let attempted = match flight.cancelled.run_until_cancelled(attempt).await {
             Some(attempted) if self.stopping.is_cancelled() && !is_final(&attempted.outcome) => {
@@ -187,7 +193,8 @@ impl App {
             return;
         };
         // Not worth a second try: the next push to the device ends the same way.
-        if let Err(error) = self.device_failed(user, device, attempted).await {
+        let judged = Box::pin(self.device_failed(user, device, attempted));
+        if let Err(error) = judged.await {
             tracing::warn!(%error, %user, registration = %device, "a failed device token could not be written down");
         }
     }

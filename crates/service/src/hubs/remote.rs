@@ -95,7 +95,8 @@ impl App {
                     ordinal,
                     so_far: ended(Outcome::Expired, "its time ended", notification.deadline),
                 };
-                journey.run().await
+                // Much larger than a push through an own hub, which every flight would have to make room for.
+                Box::pin(journey.run()).await
             }
         }
     }

@@ -28,6 +28,7 @@ use wire::arm::ResourceId;
 use super::*;
 use crate::control::Precondition;
 use crate::hubs::SendsConfig;
+use crate::hubs::deliver::Flight;
 use crate::push::LanesConfig;
 use crate::{Clock, Random, Settings};
 
@@ -306,6 +307,16 @@ async fn a_refused_signature_ends_the_push_and_is_noted_for_the_operator() {
     assert_eq!((attempted.status, attempted.attempts), (401, 1));
     let status = remote.app.hub_status(remote.communication.key()).unwrap();
     assert!(status.error.contains("InvalidSignature: no."));
+    remote.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_flight_is_small_because_it_is_moved_for_each_push() {
+    let remote = Remotely::start(&[]).await;
+    let (_, notification) = remote.recorded().await;
+    let flight = Flight::new(Arc::new(notification), None);
+    let size = size_of_val(&remote.app.clone().fly(Arc::new(flight), 0));
+    assert!(size <= 4 * 1024, "{size} bytes");
     remote.app.stop().await;
 }
 
