@@ -115,7 +115,7 @@ fn arrived(sink: &mut Sink, count: u64) -> anyhow::Result<crate::sink::Arrivals>
 }
 
 /// Gives the hub of `carillon dev` a key whose endpoint is the sink.
-async fn point_hub_at(server: &Server, sink: &Sink) -> anyhow::Result<()> {
+pub async fn point_hub_at(server: &Server, sink: &Sink) -> anyhow::Result<()> {
     let key = rcgen::KeyPair::generate()?.serialize_der();
     let body = json!({ "location": "global", "properties": { "apnsCredential": { "properties": {
         "endpoint": sink.endpoint, "keyId": "ABC1234DEF", "appId": "TEAM123456",

@@ -25,22 +25,40 @@ use tokio_rustls::TlsConnector;
 /// The process; it ends when this is dropped.
 pub struct Server {
     child: Child,
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
     environment: Value,
 }
 
 impl Server {
     /// Starts it on an empty directory; it believes `root`.
     pub fn start(program: &Path, root: Option<&CertificateDer<'_>>) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir()?;
+        Self::start_in(Arc::new(tempfile::tempdir()?), program, root)
+    }
+
+    /// Ends it and starts it on the directory that it leaves behind.
+    pub fn again(self, program: &Path) -> anyhow::Result<Self> {
+        let directory = Arc::clone(&self.directory);
+        drop(self);
+        Self::start_in(directory, program, None)
+    }
+
+    fn start_in(
+        directory: Arc<tempfile::TempDir>,
+        program: &Path,
+        root: Option<&CertificateDer<'_>>,
+    ) -> anyhow::Result<Self> {
         let data = directory.path().join("data");
+        let ready = data.join("env.json");
+        // One that was killed leaves it behind.
+        let _ = std::fs::remove_file(&ready);
+        let log = directory.path().join("log");
         let mut command = Command::new(program);
         command
             .args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(&data)
-            .env("CARILLON_LOG_FILTER", "warn")
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log)?);
         if let Some(root) = root {
             // The server believes the machine's roots, which are what this variable says.
             let roots = directory.path().join("roots.pem");
@@ -61,13 +79,14 @@ impl Server {
         };
         let began = Clock::System.instant();
         while began.elapsed() < Duration::from_secs(30) {
-            if let Ok(text) = std::fs::read_to_string(data.join("env.json")) {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
                 server.environment = serde_json::from_str(&text)?;
                 return Ok(server);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(1));
         }
-        anyhow::bail!("the server did not start")
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        anyhow::bail!("the server did not start: {log}")
     }
 
     /// Its process.
@@ -141,7 +160,8 @@ impl Server {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    fn trust(&self) -> anyhow::Result<Trust> {
+    /// Trust in its certificate.
+    pub fn trust(&self) -> anyhow::Result<Trust> {
         let file = self.directory.path().join("data").join("ca.pem");
         Ok(Trust::new(
             CertificateDer::pem_file_iter(file)?.collect::<Result<_, _>>()?,

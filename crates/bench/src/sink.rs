@@ -144,6 +144,7 @@ pub fn serve() -> anyhow::Result<()> {
 
 /// Arrivals of payloads that say when they were sent.
 struct Log {
+    count: u64,
     took: Histogram<u64>,
     last: u64,
 }
@@ -151,6 +152,7 @@ struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
+            count: 0,
             took: micros(),
             last: 0,
         }
@@ -160,7 +162,7 @@ impl Default for Log {
 impl Log {
     fn arrivals(&self) -> Arrivals {
         Arrivals {
-            count: self.took.len(),
+            count: self.count,
             last: self.last,
             p50: self.took.value_at_quantile(0.5),
             p99: self.took.value_at_quantile(0.99),
@@ -217,14 +219,17 @@ async fn connection(
 
 async fn read(request: Request<h2::RecvStream>, log: &Mutex<Log>) {
     let mut body = request.into_body();
+    let mut sent = None;
     while let Some(Ok(chunk)) = body.data().await {
         let _ = body.flow_control().release_capacity(chunk.len());
-        if let Some(sent) = sent_at(&chunk) {
-            let now = now_micros();
-            let mut log = lock(log);
-            log.took += now.saturating_sub(sent);
-            log.last = now;
-        }
+        sent = sent.or_else(|| sent_at(&chunk));
+    }
+    let now = now_micros();
+    let mut log = lock(log);
+    log.count += 1;
+    log.last = now;
+    if let Some(sent) = sent {
+        log.took += now.saturating_sub(sent);
     }
 }
 
