@@ -45,8 +45,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         answered: micros(),
         arrived: micros(),
     };
-    let clock = Clock::System.instant();
-    let mut cpu = Duration::ZERO;
+    let (mut took, mut cpu) = (Duration::ZERO, Duration::ZERO);
     let mut first = 0;
     runtime.block_on(async {
         point_hub_at(&server, &sink).await?;
@@ -63,7 +62,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             callees.iter().all(|callee| *callee != caller),
             "a user of its own"
         );
-        let before = cpu_time(&server.pid())?;
+        let (before, clock) = (cpu_time(&server.pid())?, Clock::System.instant());
         for (number, callee) in callees.iter().enumerate() {
             calls.place(&backend, &token, callee, &mut sink).await?;
             if number == 0 {
@@ -72,10 +71,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                 calls.arrived.reset();
             }
         }
+        took = clock.elapsed();
         cpu = cpu_time(&server.pid())?.saturating_sub(before);
         anyhow::Ok(())
     })?;
-    let took = clock.elapsed();
     let millis = first as f64 / 1_000.0;
     let report = Report {
         load: "call".into(),
