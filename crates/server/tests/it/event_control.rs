@@ -1057,3 +1057,38 @@ async fn what_there_is_to_subscribe_to_is_listed() {
             .any(|one| one["name"] == "Microsoft.EventGrid/topics/listKeys/action")
     );
 }
+
+#[tokio::test]
+async fn a_function_is_found_by_the_configuration_and_not_asked() {
+    let host = Receiver::answering(202).await;
+    let functions = format!("{SUB}/resourceGroups/g/providers/Microsoft.Web/sites/app");
+    let base = host.url.trim_end_matches("/hook?code=secret").to_owned();
+    let app = TestApp::start_with(|settings| {
+        let known = &mut settings.events.functions;
+        known.insert(functions.to_lowercase(), base);
+    })
+    .await;
+    app.group().await;
+    let topic = format!("{GRID}/topics/orders");
+    put(&app, &topic, json!({ "location": "global" })).await;
+    let body = json!({ "properties": { "destination": { "endpointType": "AzureFunction",
+        "properties": { "resourceId": format!("{functions}/functions/OnOrder") } } } });
+    let sub = put(&app, &format!("{topic}/eventSubscriptions/function"), body).await;
+    assert_eq!(state(&sub), "Succeeded");
+    let topic = app.app.topic("orders").unwrap();
+    let published = wire::event::Published {
+        kind: "Contoso.Ordered".to_owned(),
+        subject: "/orders/1".to_owned(),
+        body: json!({ "id": "1", "subject": "/orders/1", "eventType": "Contoso.Ordered" })
+            .to_string(),
+    };
+    app.app
+        .publish_events(&topic, vec![published])
+        .await
+        .unwrap();
+    let delivered = got(&host, "aeg-event-type", "Notification").await;
+    assert_eq!(
+        delivered.path,
+        "/runtime/webhooks/EventGrid?functionName=OnOrder"
+    );
+}
