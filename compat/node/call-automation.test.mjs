@@ -1,0 +1,224 @@
+// @azure/communication-call-automation: calls that an application places, answers, rejects, redirects and ends, and what
+// it is called back with.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CallAutomationClient } from '@azure/communication-call-automation';
+import { CommunicationIdentityClient } from '@azure/communication-identity';
+import { Application, claims } from './callbacks.mjs';
+import { communication, subscribe } from './events.mjs';
+import { FunctionsHost, Trigger } from './functions-host.mjs';
+import { asUser, env, unique } from './support.mjs';
+
+const identity = new CommunicationIdentityClient(env.communication.connection_string);
+const application = await Application.start();
+const host = await FunctionsHost.start({ incoming: new Trigger('EventGridEvent') });
+const refused = (status, code) => (error) => {
+  assert.deepEqual([error.statusCode, error.code], [status, code], error.message);
+  return true;
+};
+
+const users = {};
+for (const name of ['desk', 'bob', 'carol', 'dave']) users[name] = await identity.createUserAndToken(['voip']);
+const client = new CallAutomationClient(env.communication.connection_string, { sourceIdentity: users.desk.user });
+const waiting = new Map();
+await subscribe(communication, host.url('incoming'), {
+  filter: {
+    includedEventTypes: ['Microsoft.Communication.IncomingCall'],
+    advancedFilters: [
+      { operatorType: 'StringIn', key: 'data.to.rawId', values: ['bob', 'carol', 'desk'].map((name) => users[name].user.communicationUserId) },
+    ],
+  },
+});
+
+const invite = (name) => ({ targetParticipant: users[name].user });
+const rawId = (name) => users[name].user.communicationUserId;
+
+// The IncomingCall event that tells of a call to this user.
+async function incoming(serverCallId, name) {
+  const key = (id, to) => `${id} ${to}`;
+  while (!waiting.has(key(serverCallId, rawId(name)))) {
+    const heard = await host.functions.incoming.next();
+    assert.ok(heard, `nobody heard of a call to ${name}`);
+    const { data } = heard.event;
+    waiting.set(key(data.serverCallId, data.to.rawId), data);
+  }
+  const data = waiting.get(key(serverCallId, rawId(name)));
+  waiting.delete(key(serverCallId, rawId(name)));
+  return data;
+}
+
+// The desk calls bob.
+async function place(options = { operationContext: 'op-create' }) {
+  const leg = unique('caller');
+  const { callConnection, callConnectionProperties } = await client.createCall(invite('bob'), application.url(leg), options);
+  return { leg, connection: callConnection, properties: callConnectionProperties };
+}
+
+async function answer(context) {
+  const leg = unique('callee');
+  const { callConnection, callConnectionProperties } = await client.answerCall(context, application.url(leg), { operationContext: 'op-answer' });
+  return { leg, connection: callConnection, properties: callConnectionProperties };
+}
+
+// The desk calls bob, and an application answers for him.
+async function connect() {
+  const caller = await place();
+  const callee = await answer((await incoming(caller.properties.serverCallId, 'bob')).incomingCallContext);
+  for (const { leg } of [caller, callee]) await application.hears(leg, 'CallConnected', 'ParticipantsUpdated');
+  return { caller, callee };
+}
+
+test('a call is placed, answered, looked at, and ended for everyone', async () => {
+  const caller = await place();
+  const { properties } = caller;
+  assert.equal(properties.callConnectionState, 'connecting');
+  assert.equal(properties.source.communicationUserId, rawId('desk'));
+  assert.equal(properties.targetParticipants[0].communicationUserId, rawId('bob'));
+  const event = await incoming(properties.serverCallId, 'bob');
+  assert.equal(event.from.rawId, rawId('desk'));
+  assert.equal(event.correlationId, properties.correlationId);
+
+  const callee = await answer(event.incomingCallContext);
+  assert.equal(callee.properties.serverCallId, properties.serverCallId);
+  assert.notEqual(callee.properties.callConnectionId, properties.callConnectionId);
+  for (const [{ leg, properties: own }, context] of [[caller, 'op-create'], [callee, 'op-answer']]) {
+    const [connected, updated] = await application.hears(leg, 'CallConnected', 'ParticipantsUpdated');
+    assert.equal(connected.callConnectionId, own.callConnectionId);
+    assert.equal(connected.operationContext, context);
+    assert.equal(connected.resultInformation.code, 200);
+    assert.equal(updated.sequenceNumber, 1);
+    assert.ok(updated.participants.some((one) => one.identifier.communicationUserId === rawId('bob')), JSON.stringify(updated));
+    assert.equal(connected.envelope.data.publicEventType, connected.envelope.type);
+    assert.ok((await claims(connected)).aud);
+  }
+
+  assert.equal((await caller.connection.getCallConnectionProperties()).callConnectionState, 'connected');
+  const { values } = await caller.connection.listParticipants();
+  assert.deepEqual(values.map((one) => one.identifier.communicationUserId).sort(), [rawId('bob'), rawId('desk')].sort());
+  const bob = await caller.connection.getParticipant(users.bob.user);
+  assert.deepEqual([bob.isMuted, bob.isOnHold], [false, false]);
+  await caller.connection.muteParticipant(users.bob.user);
+  assert.equal((await caller.connection.getParticipant(users.bob.user)).isMuted, true);
+
+  await caller.connection.hangUp(true);
+  for (const { leg } of [caller, callee]) {
+    await application.hears(leg, 'ParticipantsUpdated');
+    const [gone] = await application.hears(leg, 'CallDisconnected');
+    assert.equal(gone.resultInformation.code, 200);
+  }
+  await assert.rejects(caller.connection.getCallConnectionProperties(), refused(404, '8522'));
+  await assert.rejects(caller.connection.hangUp(true), refused(404, '8522'));
+});
+
+test('a rejected call fails, and is then over', async () => {
+  for (const [callRejectReason, code] of [['none', 603], ['busy', 486], ['forbidden', 403]]) {
+    const { leg, properties } = await place();
+    await client.rejectCall((await incoming(properties.serverCallId, 'bob')).incomingCallContext, { callRejectReason });
+    const [failed, over] = await application.hears(leg, 'CreateCallFailed', 'CallDisconnected');
+    assert.deepEqual([failed.resultInformation.code, over.resultInformation.code], [code, code]);
+  }
+});
+
+test('a redirected call rings somebody else, and its old context is worth nothing', async () => {
+  const { leg, connection, properties } = await place();
+  const { incomingCallContext } = await incoming(properties.serverCallId, 'bob');
+  await client.redirectCall(incomingCallContext, invite('carol'));
+  const again = await incoming(properties.serverCallId, 'carol');
+  await assert.rejects(client.answerCall(incomingCallContext, application.url(unique('late'))), refused(404, '8522'));
+  await answer(again.incomingCallContext);
+  await application.hears(leg, 'CallConnected', 'ParticipantsUpdated');
+  await connection.hangUp(true);
+});
+
+test('a participant is added, and removed', async () => {
+  const { caller, callee } = await connect();
+  const added = await caller.connection.addParticipant(invite('carol'), { operationContext: 'op-add', invitationTimeoutInSeconds: 60 });
+  assert.ok(added.invitationId);
+  const carol = await answer((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
+  const [succeeded] = await application.hears(caller.leg, 'AddParticipantSucceeded', 'ParticipantsUpdated');
+  assert.equal(succeeded.participant.communicationUserId, rawId('carol'));
+  assert.equal(succeeded.operationContext, 'op-add');
+  await application.hears(callee.leg, 'ParticipantsUpdated');
+  await application.hears(carol.leg, 'CallConnected', 'ParticipantsUpdated');
+
+  await caller.connection.removeParticipant(users.carol.user, { operationContext: 'op-remove' });
+  const [removed] = await application.hears(caller.leg, 'RemoveParticipantSucceeded', 'ParticipantsUpdated');
+  assert.equal(removed.participant.communicationUserId, rawId('carol'));
+  const [left] = await application.hears(carol.leg, 'CallDisconnected');
+  assert.deepEqual([left.resultInformation.code, left.resultInformation.subCode], [200, 5300]);
+  await caller.connection.hangUp(true);
+});
+
+test('an invitation is taken back, or declined', async () => {
+  const { caller } = await connect();
+  const { invitationId } = await caller.connection.addParticipant(invite('carol'));
+  await incoming(caller.properties.serverCallId, 'carol');
+  await caller.connection.cancelAddParticipantOperation(invitationId);
+  const [cancelled] = await application.hears(caller.leg, 'CancelAddParticipantSucceeded');
+  assert.equal(cancelled.invitationId, invitationId);
+
+  await caller.connection.addParticipant(invite('carol'));
+  await client.rejectCall((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
+  const [failed] = await application.hears(caller.leg, 'AddParticipantFailed');
+  assert.equal(failed.resultInformation.code, 603);
+  await caller.connection.hangUp(true);
+});
+
+test('a call is transferred', async () => {
+  const { caller, callee } = await connect();
+  await callee.connection.transferCallToParticipant(users.carol.user, { transferee: users.desk.user });
+  await answer((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
+  const [accepted, over] = await application.hears(callee.leg, 'CallTransferAccepted', 'CallDisconnected');
+  assert.equal(accepted.resultInformation.code, 200);
+  assert.equal(over.resultInformation.subCode, 7015);
+  await caller.connection.hangUp(true);
+});
+
+test('an application connects to a call that goes on, and moves somebody over from another', async () => {
+  const [{ caller }, other] = [await connect(), await connect()];
+  const leg = unique('observer');
+  const locator = { kind: 'serverCallLocator', id: caller.properties.serverCallId };
+  const { callConnection, callConnectionProperties } = await client.connectCall(locator, application.url(leg));
+  assert.equal(callConnectionProperties.serverCallId, caller.properties.serverCallId);
+  await application.hears(leg, 'CallConnected');
+
+  await other.caller.connection.addParticipant(invite('carol'));
+  await answer((await incoming(other.caller.properties.serverCallId, 'carol')).incomingCallContext);
+  await application.hears(other.caller.leg, 'AddParticipantSucceeded');
+  await callConnection.moveParticipants([users.carol.user], other.caller.properties.callConnectionId);
+  const moved = async () => {
+    for (;;) {
+      const event = await application.next(leg);
+      if (event.kind === 'MoveParticipantSucceeded') return event;
+      assert.equal(event.kind, 'ParticipantsUpdated');
+    }
+  };
+  assert.equal((await moved()).participant.communicationUserId, rawId('carol'));
+  for (const { connection } of [caller, other.caller]) await connection.hangUp(true);
+});
+
+test('a caller who gives up before the answer ends the call', async () => {
+  const { leg, connection, properties } = await place();
+  const { incomingCallContext } = await incoming(properties.serverCallId, 'bob');
+  await connection.hangUp(false);
+  const [over] = await application.hears(leg, 'CallDisconnected');
+  assert.equal(over.resultInformation.code, 487);
+  await assert.rejects(client.answerCall(incomingCallContext, application.url(unique('late'))), refused(404, '8522'));
+});
+
+test('a client\'s call is answered by an application', async () => {
+  const targets = [{ communicationUser: { id: rawId('bob') } }];
+  const { body: call } = await asUser(users.carol.token, 'POST', '/calling/calls', { targets });
+  const callee = await answer((await incoming(call.serverCallId, 'bob')).incomingCallContext);
+  await application.hears(callee.leg, 'CallConnected', 'ParticipantsUpdated');
+  assert.equal((await asUser(users.carol.token, 'GET', `/calling/calls/${call.id}`)).body.state, 'connected');
+  await asUser(users.carol.token, 'POST', `/calling/calls/${call.id}:hangUp`);
+  await application.hears(callee.leg, 'CallDisconnected');
+});
+
+test('there is no media', async () => {
+  const { caller } = await connect();
+  await assert.rejects(caller.connection.getCallMedia().cancelAllOperations(), refused(405, '8520'));
+  await caller.connection.hangUp(true);
+});
