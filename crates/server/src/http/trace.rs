@@ -54,7 +54,7 @@ impl Trace {
             }
             Surface::Arm => self.stamp_arm(headers),
             Surface::Communication | Surface::EventGrid => {
-                self.stamp_ids(headers, self.returns_client_id)
+                self.stamp_ids(headers, self.returns_client_id);
             }
             // "x-ms-client-request-id on every request: echo it", though one of the clients never asks.
             Surface::CallAutomation => self.stamp_ids(headers, true),

@@ -1027,6 +1027,10 @@ struct Application {
 }
 
 impl Application {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is no part of the server, and outlives a restart of it"
+    )]
     async fn start(answers: &[u16]) -> Self {
         let arrived: Arc<Mutex<Vec<(HeaderMap, Value)>>> = Arc::default();
         let (seen, answers) = (Arc::clone(&arrived), answers.to_vec());
