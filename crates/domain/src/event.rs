@@ -1,5 +1,7 @@
 //! Events, and what became of them at each destination.
 
+use std::time::Duration;
+
 use wire::event::InputSchema;
 
 use crate::delivery::Reason;
@@ -68,6 +70,27 @@ pub struct LastAttempt {
     pub status: Option<u16>,
     /// `lastDeliveryOutcome`.
     pub outcome: String,
+}
+
+/// One attempt, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// From there to the answer.
+    pub took: Duration,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// `lastDeliveryOutcome`.
+    pub outcome: String,
+    /// What happened, in words, if there was no answer.
+    pub error: Option<String>,
+    /// JSON: where it went, with which headers but secret ones.
+    pub request: String,
+    /// JSON: the headers of the answer and the beginning of its body.
+    pub answer: Option<String>,
 }
 
 impl DeliveryState {

@@ -17,6 +17,7 @@ create table event_deliveries (
     state text not null,                    -- pending, delivered, dead, dead_lettered, dropped
     urgent boolean not null,
     owner text,                             -- the node that holds it in memory
+    since bigint not null,                  -- what its time to live counts from
     due_at bigint not null,                 -- not tried before; of a dead one: not written before
     attempts bigint not null,
     status bigint,                          -- the last answer

@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use domain::delivery::Reason;
-use domain::event::{Delivery, DeliveryState, Event, LastAttempt};
+use domain::event::{Attempt, Delivery, DeliveryState, Event, LastAttempt};
 use domain::id::{DestinationId, EventId, NodeId};
 use domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -51,6 +51,8 @@ pub struct Settlement {
     pub last: Option<LastAttempt>,
     /// Why it is given up.
     pub reason: Option<Reason>,
+    /// For the log; an event that is taken at once needs none.
+    pub attempt: Option<Attempt>,
 }
 
 /// A row of a destination's backlog.
@@ -60,6 +62,8 @@ pub struct Waiting {
     pub event: Event,
     /// Attempts so far.
     pub attempts: u32,
+    /// What its time to live counts from.
+    pub since: Timestamp,
     /// Not tried before.
     pub due_at: Timestamp,
 }
@@ -77,12 +81,15 @@ pub struct Page<'a> {
     pub limit: u32,
 }
 
-const NEW_COLUMNS: usize = 7;
+const NEW_COLUMNS: usize = 8;
 const SETTLED_COLUMNS: usize = 10;
+const ATTEMPT_COLUMNS: usize = 10;
+const AGAIN_COLUMNS: usize = 7;
 
 fn insert(values: &str) -> String {
     format!(
-        "insert into event_deliveries (event_id, destination, state, urgent, owner, due_at, attempts) values {values}"
+        "insert into event_deliveries (event_id, destination, state, urgent, owner, since, due_at, attempts) \
+         values {values}"
     )
 }
 
@@ -97,6 +104,24 @@ fn settle(values: &str) -> String {
     )
 }
 
+fn log(values: &str) -> String {
+    format!(
+        "insert into event_attempts (event_id, destination, attempt, began_at, took, status, outcome, error, request, \
+         answer) values {values} on conflict (event_id, destination, attempt) do update set \
+         began_at = excluded.began_at, took = excluded.took, status = excluded.status, outcome = excluded.outcome, \
+         error = excluded.error, request = excluded.request, answer = excluded.answer"
+    )
+}
+
+fn again(values: &str) -> String {
+    format!(
+        "insert into event_deliveries (event_id, destination, state, urgent, since, due_at, attempts) values {values} \
+         on conflict (event_id, destination) do update set state = excluded.state, owner = null, \
+         since = excluded.since, due_at = excluded.due_at, attempts = 0, status = null, outcome = null, \
+         reason = null, last_at = null where event_deliveries.state <> 'pending'"
+    )
+}
+
 fn claim(values: &str, rows: usize) -> String {
     // SQLite numbers what has a name in the order of the text.
     let (node, destination) = (rows + 1, rows + 2);
@@ -107,11 +132,11 @@ fn claim(values: &str, rows: usize) -> String {
     )
 }
 
-const DUE: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.attempts, d.due_at \
+const DUE: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.attempts, d.since, d.due_at \
     from event_deliveries d join events e on e.id = d.event_id \
     where d.destination = $1 and d.urgent = $2 and d.state = 'pending' and d.owner is null and d.due_at <= $3 \
     order by d.due_at, d.event_id limit $4";
-const IN_ORDER: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.attempts, d.due_at \
+const IN_ORDER: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.attempts, d.since, d.due_at \
     from event_deliveries d join events e on e.id = d.event_id \
     where d.destination = $1 and d.urgent = $2 and d.state = 'pending' and d.owner is null \
     order by d.event_id limit $3";
@@ -128,7 +153,7 @@ pub(crate) const RELEASE: &str =
     "update event_deliveries set owner = null where state = 'pending' and owner = $1";
 const EXPIRE: &str = "update event_deliveries set state = $5, reason = $6, due_at = $7 where destination = $1 \
     and state = 'pending' and event_id in (select event_id from event_deliveries where destination = $1 \
-    and urgent = $2 and state = 'pending' and owner is null and due_at <= $3 and event_id < $4 order by due_at limit 500)";
+    and urgent = $2 and state = 'pending' and owner is null and due_at <= $3 and since <= $4 order by due_at limit 500)";
 const GIVE_UP: &str = "update event_deliveries set state = 'dropped', owner = null where destination = $1 \
     and state in ('pending', 'dead')";
 const DELIVERY: &str = "select event_id, destination, state, due_at, attempts, status, outcome, reason, last_at \
@@ -139,6 +164,7 @@ struct WaitingRow {
     #[sqlx(flatten)]
     event: EventRow,
     attempts: i64,
+    since: i64,
     due_at: i64,
 }
 
@@ -238,6 +264,7 @@ impl Tx {
                         .bind(delivery.urgent)
                         .bind(delivery.held.then_some(node.as_str()))
                         .bind(delivery.due_at.micros())
+                        .bind(delivery.due_at.micros())
                         .bind(0_i64);
                 }
                 query
@@ -273,7 +300,65 @@ impl Tx {
                 query
             })?;
         }
+        self.insert_event_attempts(settled).await
+    }
+
+    async fn insert_event_attempts(&mut self, settled: &[impl Borrow<Settlement>]) -> Result<()> {
+        let settled = settled.iter().map(Borrow::borrow);
+        let attempts: Vec<_> = settled
+            .filter_map(|one| Some((one, one.attempt.as_ref()?)))
+            .collect();
+        for chunk in chunks(&attempts) {
+            let sql = log(&self.values(chunk.len(), ATTEMPT_COLUMNS));
+            tx!(self, execute, {
+                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+                for (one, attempt) in chunk {
+                    let took = i64::try_from(attempt.took.as_micros()).unwrap_or(i64::MAX);
+                    query = query
+                        .bind(one.event.id.as_str())
+                        .bind(one.destination.as_str())
+                        .bind(i64::from(attempt.number))
+                        .bind(attempt.began_at.micros())
+                        .bind(took)
+                        .bind(attempt.status.map(i64::from))
+                        .bind(attempt.outcome.as_str())
+                        .bind(attempt.error.as_deref())
+                        .bind(attempt.request.as_str())
+                        .bind(attempt.answer.as_deref());
+                }
+                query
+            })?;
+        }
         Ok(())
+    }
+
+    /// Makes deliveries of events again, or for the first time, unless they are pending; says how many.
+    pub async fn redeliver(
+        &mut self,
+        destination: &DestinationId,
+        events: &[impl Borrow<EventId>],
+        urgent: bool,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let mut made = 0;
+        for chunk in chunks(events) {
+            let sql = again(&self.values(chunk.len(), AGAIN_COLUMNS));
+            made += tx!(self, execute, {
+                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+                for event in chunk.iter().map(Borrow::borrow) {
+                    query = query
+                        .bind(event.as_str())
+                        .bind(destination.as_str())
+                        .bind(DeliveryState::Pending.as_str())
+                        .bind(urgent)
+                        .bind(now.micros())
+                        .bind(now.micros())
+                        .bind(0_i64);
+                }
+                query
+            })?;
+        }
+        Ok(made)
     }
 
     /// Takes rows of a backlog for `node`; answers those that nobody else has taken.
@@ -307,12 +392,12 @@ impl Tx {
         )?)
     }
 
-    /// Gives up what is due of a backlog and was accepted before `before`, some hundreds at a time; says how many.
+    /// Gives up what is due of a backlog and whose time to live began by then, some hundreds at a time; says how many.
     pub async fn expire_deliveries(
         &mut self,
         destination: &DestinationId,
         urgent: bool,
-        before: &EventId,
+        began_by: Timestamp,
         now: Timestamp,
         end: (DeliveryState, Timestamp),
     ) -> Result<u64> {
@@ -323,7 +408,7 @@ impl Tx {
                 .bind(destination.as_str())
                 .bind(urgent)
                 .bind(now.micros())
-                .bind(before.as_str())
+                .bind(began_by.micros())
                 .bind(end.0.as_str())
                 .bind(Reason::TimeToLiveExceeded.as_str())
                 .bind(end.1.micros())
@@ -347,6 +432,7 @@ impl TryFrom<WaitingRow> for Waiting {
         Ok(Self {
             event: row.event.try_into()?,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            since: Timestamp::from_micros(row.since),
             due_at: Timestamp::from_micros(row.due_at),
         })
     }

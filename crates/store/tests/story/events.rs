@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::delivery::Reason;
-use domain::event::{DeliveryState, Event, LastAttempt};
+use domain::event::{Attempt, DeliveryState, Event, LastAttempt};
 use domain::id::{DestinationId, EventId, NodeId, SourceId};
 use domain::time::Timestamp;
 use store::Store;
@@ -57,6 +57,16 @@ fn settlement(event: &Arc<Event>, state: DeliveryState, due_at: Timestamp) -> Se
             outcome: "Busy".into(),
         }),
         reason: None,
+        attempt: Some(Attempt {
+            number: 1,
+            began_at: NOW,
+            took: Duration::from_millis(3),
+            status: Some(503),
+            outcome: "Busy".into(),
+            error: None,
+            request: "{}".into(),
+            answer: Some("{}".into()),
+        }),
     }
 }
 
@@ -83,6 +93,7 @@ pub async fn chapter(store: &Store) {
     reads(store, &events).await;
     refills(store, &node).await;
     settles(store, &node, &events).await;
+    tells(store, &events).await;
     forgets(store).await;
 }
 
@@ -205,9 +216,8 @@ async fn settles(store: &Store, node: &NodeId, events: &[Arc<Event>; 4]) {
     assert_eq!(first.last.unwrap().status, Some(503));
     let mut tx = store.begin().await.unwrap();
     let end = (DeliveryState::Dead, later);
-    let before = EventId::new("e4");
-    let expired = tx.expire_deliveries(&destination, false, &before, NOW, end);
-    assert_eq!(expired.await.unwrap(), 1);
+    let expired = tx.expire_deliveries(&destination, false, NOW, NOW, end);
+    assert_eq!(expired.await.unwrap(), 2);
     tx.commit().await.unwrap();
     let third = store
         .event_delivery(&events[2].id, &destination)
@@ -221,19 +231,71 @@ async fn settles(store: &Store, node: &NodeId, events: &[Arc<Event>; 4]) {
     assert_eq!(third.due_at, later);
 }
 
+/// The log, the dead letters, and what is delivered again.
+async fn tells(store: &Store, events: &[Arc<Event>; 4]) {
+    let destination = DestinationId::new("d1");
+    let later = NOW + Duration::from_secs(10);
+    let logged = store
+        .event_attempts(&events[0].id, &destination)
+        .await
+        .unwrap();
+    assert_eq!(logged.len(), 1);
+    assert_eq!(
+        Some(&logged[0]),
+        settlement(&events[0], DeliveryState::Delivered, NOW)
+            .attempt
+            .as_ref()
+    );
+    let comm = SourceId::new("comm");
+    let all = store
+        .event_deliveries(&destination, &comm, "e1", None, 10)
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 3);
+    let dead = Some(DeliveryState::Dead);
+    let dead = store
+        .event_deliveries(&destination, &comm, "", dead, 10)
+        .await
+        .unwrap();
+    assert_eq!(dead.len(), 2);
+    assert!(
+        store
+            .dead_events(&destination, NOW, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let waiting_dead = store.dead_events(&destination, later, 10).await.unwrap();
+    assert_eq!(waiting_dead.len(), 2);
+    let (event, delivery) = &waiting_dead[0];
+    assert_eq!((event, &delivery.event), (&*events[2], &events[2].id));
+    let mut tx = store.begin().await.unwrap();
+    tx.bury_event(&event.id, &destination, DeliveryState::DeadLettered)
+        .await
+        .unwrap();
+    let ids = [&events[0].id, &events[1].id, &events[2].id];
+    // The second is pending, and stays as it is.
+    assert_eq!(
+        tx.redeliver(&destination, &ids, false, later)
+            .await
+            .unwrap(),
+        2
+    );
+    tx.commit().await.unwrap();
+    assert_eq!(waiting(store, Some(later)).await, ["e1", "e2", "e3"]);
+}
+
 /// Nothing is forgotten that is still to be delivered or dead-lettered.
 async fn forgets(store: &Store) {
     let end = EventId::new("f");
     let mut tx = store.begin().await.unwrap();
     assert_eq!(tx.sweep_events(&end, 10).await.unwrap(), 0);
     tx.drop_deliveries(&DestinationId::new("d2")).await.unwrap();
-    assert_eq!(tx.sweep_events(&end, 10).await.unwrap(), 1);
-    assert_eq!(
-        tx.drop_deliveries(&DestinationId::new("d1")).await.unwrap(),
-        3
-    );
-    assert_eq!(tx.sweep_events(&end, 2).await.unwrap(), 2);
-    assert_eq!(tx.sweep_events(&end, 2).await.unwrap(), 1);
+    assert_eq!(tx.sweep_events(&end, 10).await.unwrap(), 0);
+    let dropped = tx.drop_deliveries(&DestinationId::new("d1")).await;
+    assert_eq!(dropped.unwrap(), 4);
+    assert_eq!(tx.sweep_events(&end, 3).await.unwrap(), 3);
+    assert_eq!(tx.sweep_events(&end, 3).await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert!(store.events_after("", 10).await.unwrap().is_empty());
     assert!(store.destinations_behind().await.unwrap().is_empty());
