@@ -218,6 +218,7 @@ async fn start_app(
         sends: push::sends(&config.push),
         events: webhooks::events(&config.events)?,
         automation: service::callautomation::AutomationConfig::default(),
+        dead_letters: webhooks::dead_letters(&config.events, mode, dir.path()),
         webhooks: webhooks::config(
             &config.webhooks,
             mode,

@@ -149,6 +149,32 @@ pub struct Events {
     pub validation_minutes: u64,
     /// The URLs of functions, or of the apps that they are in, by resource id.
     pub functions: BTreeMap<String, String>,
+    /// What stands behind the storage accounts that dead letters go to, by account name.
+    pub storage: BTreeMap<String, Storage>,
+}
+
+/// What stands behind a storage account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Storage {
+    /// Buckets.
+    S3 {
+        /// Of Amazon unless it is named.
+        endpoint: Option<String>,
+        /// `us-east-1` and the like.
+        region: String,
+        /// Whose key.
+        access_key_id: String,
+        /// The key.
+        secret_access_key: String,
+    },
+    /// Blob containers.
+    Azure {
+        /// Of Azure unless it is named: Azurite.
+        endpoint: Option<String>,
+        /// The key of the account.
+        access_key: String,
+    },
 }
 
 /// Where unencrypted requests may go.
@@ -194,6 +220,7 @@ impl Default for Events {
             origin: "eventgrid.azure.net".to_owned(),
             validation_minutes: 10,
             functions: BTreeMap::new(),
+            storage: BTreeMap::new(),
         }
     }
 }

@@ -115,6 +115,8 @@ impl App {
         app.tasks.spawn(app.clone().follow_backlogs());
         app.recover_handshakes()?;
         app.tasks.spawn(app.clone().sweep_event_subscriptions());
+        app.tasks.spawn(app.clone().write_dead_letters());
+        app.tasks.spawn(app.clone().sweep_events());
         app.tasks.spawn(app.clone().follow_hubs());
         app.join_nodes().await?;
         app.tasks.spawn(app.clone().keep_lease());

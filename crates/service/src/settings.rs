@@ -3,7 +3,7 @@
 use domain::id::NodeId;
 
 use crate::callautomation::AutomationConfig;
-use crate::events::EventsConfig;
+use crate::events::{DeadLettersConfig, EventsConfig};
 use crate::hubs::SendsConfig;
 use crate::identity::IdentityRates;
 use crate::push::LanesConfig;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub sends: SendsConfig,
     /// How event subscriptions are made.
     pub events: EventsConfig,
+    /// Where events go that could not be delivered.
+    pub dead_letters: DeadLettersConfig,
     /// Where webhooks may lead.
     pub webhooks: WebhooksConfig,
     /// How applications take part in calls.

@@ -1,10 +1,11 @@
 //! Where webhooks may lead and how event subscriptions are made, by the configuration and the mode.
 
+use std::path::Path;
 use std::time::Duration;
 
 use domain::address::AddressPolicy;
 use rustls_pki_types::CertificateDer;
-use service::events::EventsConfig;
+use service::events::{DeadLettersConfig, EventsConfig, Storage};
 use service::webhook::{PlainHttp, WebhooksConfig};
 use url::Url;
 use wire::arm::ResourceId;
@@ -68,4 +69,35 @@ pub fn events(config: &config::Events) -> Result<EventsConfig> {
             .map(function)
             .collect::<Result<_>>()?,
     })
+}
+
+/// Where dead letters go. Without a configuration `carillon dev` has a directory for them.
+pub fn dead_letters(config: &config::Events, mode: Mode, dir: &Path) -> DeadLettersConfig {
+    let account = |(name, storage): (&String, &config::Storage)| {
+        let storage = match storage.clone() {
+            config::Storage::S3 {
+                endpoint,
+                region,
+                access_key_id,
+                secret_access_key,
+            } => Storage::S3 {
+                endpoint,
+                region,
+                access_key_id,
+                secret_access_key: secret_access_key.into(),
+            },
+            config::Storage::Azure {
+                endpoint,
+                access_key,
+            } => Storage::Azure {
+                endpoint,
+                access_key: access_key.into(),
+            },
+        };
+        (name.to_lowercase(), storage)
+    };
+    DeadLettersConfig {
+        directory: (mode == Mode::Dev).then(|| dir.join("dead-letters")),
+        accounts: config.storage.iter().map(account).collect(),
+    }
 }

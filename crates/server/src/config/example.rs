@@ -264,6 +264,14 @@ const KEYS: &[Key] = &[
         ],
         r#"{ "/subscriptions/…/providers/Microsoft.Web/sites/app" = "http://localhost:7071" }"#,
     ),
+    shown(
+        "events.storage",
+        &[
+            "What stands behind the storage accounts that dead letters go to, by account name: s3 or azure. In `carillon dev`",
+            "any other account is a directory in the data directory.",
+        ],
+        r#"{ account = { azure = { access_key = "…" } } }"#,
+    ),
     key(
         "lab.enabled",
         &[

@@ -54,6 +54,7 @@ pub fn table() -> Table {
     routes.extend(set_up::routes());
     routes.extend(topics::routes());
     routes.extend(callautomation::routes());
+    routes.extend(arm::event_operations::routes());
     routes.extend(sign_in());
     routes.extend(control_plane());
     routes.extend(arm::notification_hubs::routes());

@@ -260,6 +260,7 @@ async fn node_on(
         dev: true,
         identity: service::identity::IdentityRates::default(),
         events: service::events::EventsConfig::default(),
+        dead_letters: service::events::DeadLettersConfig::default(),
         webhooks: webhooks(roots.clone()),
         push: service::push::LanesConfig {
             roots,

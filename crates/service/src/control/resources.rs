@@ -188,6 +188,9 @@ impl App {
         let mut tx = self.store.begin().await?;
         let deleted = tx.delete_resource(id).await?;
         self.commit_control(tx).await?;
+        for subscription in &subscriptions {
+            self.forget_subscription(subscription.key()).await?;
+        }
         self.bid_farewell(subscriptions);
         Ok(deleted)
     }

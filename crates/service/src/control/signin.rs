@@ -290,6 +290,20 @@ impl App {
         self.known_app(client_id).map(drop)
     }
 
+    /// The `Authorization` with which events are delivered to an application: a token for it, issued to Event Grid.
+    pub(crate) fn event_grid_token(&self, audience: &str) -> Result<http::HeaderValue> {
+        let mut claims = self.claims(audience, EVENT_GRID, EVENT_GRID);
+        claims.idtyp = "app".to_owned();
+        let token = self.control.authority.sign(&json!(claims))?;
+        let mut header =
+            http::HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| {
+                let message = "A token cannot be written into a header.";
+                Error::new(Kind::Internal, "InternalServerError", message).caused_by(error)
+            })?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
     fn app_tokens(&self, app: &AppRegistration, audience: &str) -> Result<Tokens> {
         let mut claims = self.claims(audience, &app.client_id, &app.object_id);
         claims.idtyp = "app".to_owned();
@@ -384,3 +398,6 @@ pub(super) fn unproved(number: u32, message: impl Into<String>) -> Error {
         format!("AADSTS{number}: {}", message.into()),
     )
 }
+
+/// The client id of Event Grid in every tenant of Azure.
+const EVENT_GRID: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";

@@ -20,6 +20,7 @@ use wire::event::{InputSchema, Published, eventgrid};
 use super::directory::Snapshot;
 use super::ids::source_id;
 use super::lane::Seat;
+use super::meters;
 use super::request::is_urgent_kind;
 use crate::control::VERSION;
 use crate::{App, Error, Kind, Result};
@@ -147,10 +148,12 @@ impl App {
         now: Timestamp,
     ) -> Routed {
         let Some(subscriptions) = snapshot.subscriptions_of(source) else {
+            meters::matched(source, events.len(), 0, events.len());
             return Routed::default();
         };
         let looks_inside = subscriptions.iter().any(|one| one.filter.looks_inside());
         let mut seats = Vec::with_capacity(events.len());
+        let mut unmatched = 0;
         for event in events {
             let envelope: Value = match looks_inside {
                 true => serde_json::from_str(&event.body).unwrap_or_default(),
@@ -162,10 +165,13 @@ impl App {
                 envelope: &envelope,
             };
             let urgent = is_urgent_kind(event);
+            let before = seats.len();
             for subscription in subscriptions.matching(&view, now) {
                 seats.push(self.lane_of(subscription).seat(event, urgent));
             }
+            unmatched += usize::from(seats.len() == before);
         }
+        meters::matched(source, events.len(), seats.len(), unmatched);
         Routed(seats)
     }
 

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::delivery::has_expired;
+use domain::delivery::{Reason, has_expired};
+use domain::event::DeliveryState;
 use domain::id::{DestinationId, EventId};
 use domain::time::Timestamp;
 use store::event_deliveries::{Page, Waiting};
 
 use super::destination::{Destination, Order};
-use super::ids::{destination_id, lower_bound};
+use super::ids::destination_id;
 use super::lane::{Cargo, Lane};
 use crate::{App, Result};
 
@@ -79,8 +80,7 @@ impl App {
                 limit: rows,
             };
             let waiting = self.store.backlog(page).await?;
-            let is_old =
-                |one: &Waiting| has_expired(destination.policy, one.event.published_at, now);
+            let is_old = |one: &Waiting| has_expired(destination.policy, one.since, now);
             if waiting.iter().any(is_old) && self.expire(&destination, urgent, now).await? {
                 // There may be more of them: the next turn goes on here.
                 lane.note(now);
@@ -92,6 +92,7 @@ impl App {
                 let cargo = Cargo {
                     event: Arc::new(one.event),
                     attempts: one.attempts,
+                    since: one.since,
                 };
                 lane.push(cargo, urgent, one.due_at, now);
             }
@@ -125,13 +126,16 @@ impl App {
         urgent: bool,
         now: Timestamp,
     ) -> Result<bool> {
-        let before = lower_bound(now - destination.policy.time_to_live);
+        let began_by = now - destination.policy.time_to_live;
         let end = destination.given_up(now);
         let mut tx = self.store.begin().await?;
         let expired = tx
-            .expire_deliveries(&destination.id, urgent, &before, now, end)
+            .expire_deliveries(&destination.id, urgent, began_by, now, end)
             .await?;
         tx.commit().await?;
+        let reason = Reason::TimeToLiveExceeded;
+        let dead = end.0 == DeliveryState::Dead;
+        destination.meters.given_up(reason, dead, expired);
         Ok(expired > 0)
     }
 }

@@ -19,6 +19,8 @@ use store::Tx;
 use super::accept::Routed;
 use super::destination::{Credential, Destination, Form, Order};
 use super::lane::Lane;
+use super::meters::Meters;
+use super::signing::Signer;
 use crate::{App, Result};
 
 impl App {
@@ -84,6 +86,8 @@ impl App {
             policy: POLICY,
             manner: Manner::Callback,
             deadline: DEADLINE,
+            meters: Meters::new("callback"),
+            signer: Signer::default(),
         }
     }
 }

@@ -16,6 +16,8 @@ use wire::event::DeliverySchema;
 use wire::event::subscription::{AttributeValue, Endpoint, TokenFor};
 
 use super::ids::destination_id;
+use super::meters::Meters;
+use super::signing::Signer;
 use crate::App;
 use crate::webhook::Target;
 
@@ -48,6 +50,10 @@ pub struct Destination {
     pub manner: Manner,
     /// How long one request may take.
     pub deadline: Duration,
+    /// What it counts.
+    pub(super) meters: Meters,
+    /// What its requests are signed with.
+    pub(super) signer: Signer,
 }
 
 /// How events are written.
@@ -150,6 +156,8 @@ impl App {
             policy: subscription.retry,
             manner,
             deadline: DEADLINE,
+            meters: Meters::new(subscription.name()),
+            signer: Signer::of(subscription, &self.token_secret),
             subscription: Some(Arc::clone(subscription)),
         }
     }

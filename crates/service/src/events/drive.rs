@@ -17,6 +17,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use store::event_deliveries::Settlement;
 
+use super::attempt::{Entry, Shown};
 use super::destination::{Credential, Destination, Order};
 use super::lane::{Cargo, Lane};
 use super::request::request;
@@ -40,6 +41,9 @@ enum Done {
 struct Sent {
     destination: Arc<Destination>,
     load: Load<Cargo>,
+    began_at: Timestamp,
+    /// The request, as the log shows it.
+    shown: Option<Shown>,
     answered: Answered,
 }
 
@@ -122,8 +126,7 @@ impl App {
         work: &FuturesUnordered<Work>,
     ) {
         let policy = destination.policy;
-        let is_old =
-            |parcel: &mut Parcel<Cargo>| has_expired(policy, parcel.load.event.published_at, now);
+        let is_old = |parcel: &mut Parcel<Cargo>| has_expired(policy, parcel.load.since, now);
         let old: Vec<_> = load.parcels.extract_if(.., is_old).collect();
         if !old.is_empty() {
             let reason = Reason::TimeToLiveExceeded;
@@ -144,31 +147,52 @@ impl App {
     }
 
     async fn carry(self, destination: Arc<Destination>, load: Load<Cargo>) -> Done {
-        let answered = match self.signed(&destination, &load.parcels).await {
-            Ok(request) => self.webhooks.send(request).await,
-            Err(problem) => Answered::unsent(problem),
+        let began_at = self.clock.now();
+        let request = self.signed(&destination, &load.parcels, began_at).await;
+        let (shown, answered) = match request {
+            Ok(request) => {
+                let shown = Shown::of(&destination, &request);
+                (Some(shown), self.webhooks.send(request).await)
+            }
+            Err(problem) => (None, Answered::unsent(problem)),
         };
         Done::Answered(Box::new(Sent {
             destination,
             load,
+            began_at,
+            shown,
             answered,
         }))
     }
 
-    /// The request with its credential.
+    /// The request with what proves whose it is.
     async fn signed(
         &self,
         destination: &Destination,
         parcels: &[Parcel<Cargo>],
+        now: Timestamp,
     ) -> Result<Request, String> {
         let mut request = request(destination, parcels)?;
-        if let Credential::Callback(audience) = &destination.credential {
-            let token = self.callback_token(audience, self.clock.now()).await;
-            let token = token.map_err(|error| error.to_string())?;
-            let bearer = HeaderValue::try_from(format!("Bearer {token}"));
-            let bearer = bearer.map_err(|error| error.to_string())?;
-            request.headers.insert(AUTHORIZATION, bearer);
+        match &destination.credential {
+            Credential::None => {}
+            Credential::Callback(audience) => {
+                let token = self.callback_token(audience, now).await;
+                let token = token.map_err(|error| error.to_string())?;
+                let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+                let bearer = bearer.map_err(|error| error.to_string())?;
+                request.headers.insert(AUTHORIZATION, bearer);
+            }
+            Credential::Entra(wanted) => {
+                let token = self.delivery_authorization(wanted);
+                let token = token.map_err(|error| error.message)?;
+                request.headers.insert(AUTHORIZATION, token);
+            }
         }
+        let id = request.headers.get("aeg-output-event-id");
+        let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let id = id.to_owned();
+        let Request { headers, body, .. } = &mut request;
+        destination.signer.sign(headers, &id, now.secs(), body);
         Ok(request)
     }
 
@@ -177,10 +201,20 @@ impl App {
         let Sent {
             destination,
             load,
+            began_at,
+            shown,
             answered,
         } = sent;
         let now = self.clock.now();
         let answer = &answered.answer;
+        let events = load.parcels.len();
+        destination.meters.answered(answer, events, answered.took);
+        let entry = Entry {
+            began_at,
+            shown: shown.as_ref(),
+            answered: &answered,
+            events,
+        };
         let jitter = match answer.is_success() {
             true => 0.0,
             false => self.random.fraction(),
@@ -192,17 +226,20 @@ impl App {
         for parcel in &load.parcels {
             let cargo = &parcel.load;
             let tried = Tried {
-                published_at: cargo.event.published_at,
+                published_at: cargo.since,
                 attempts: cargo.attempts + 1,
                 manner: destination.manner,
             };
             let last = Some(last(answer, now));
+            let logged = !answer.is_success() || tried.attempts > 1;
+            let attempt = logged.then(|| entry.attempt(tried.attempts));
             settled.push(match next(destination.policy, tried, answer, now, jitter) {
                 Next::Delivered => Settlement {
                     state: DeliveryState::Delivered,
                     due_at: now,
                     attempts: tried.attempts,
                     last,
+                    attempt,
                     ..settlement(&destination, cargo)
                 },
                 Next::DeadLetter(reason) => {
@@ -210,7 +247,10 @@ impl App {
                         attempts: tried.attempts,
                         ..cargo.clone()
                     };
-                    end(&destination, &cargo, reason, last, now)
+                    Settlement {
+                        attempt,
+                        ..end(&destination, &cargo, reason, last, now)
+                    }
                 }
                 Next::Retry(due_at) => {
                     held_until = held_until.max(due_at);
@@ -220,6 +260,7 @@ impl App {
                         due_at,
                         attempts: tried.attempts,
                         last,
+                        attempt,
                         ..settlement(&destination, cargo)
                     }
                 }
@@ -291,10 +332,11 @@ fn settlement(destination: &Destination, cargo: &Cargo) -> Settlement {
         destination: Arc::clone(&destination.id),
         state: DeliveryState::Pending,
         held: false,
-        due_at: cargo.event.published_at,
+        due_at: cargo.since,
         attempts: cargo.attempts,
         last: None,
         reason: None,
+        attempt: None,
     }
 }
 
@@ -307,6 +349,8 @@ fn end(
     now: Timestamp,
 ) -> Settlement {
     let (state, due_at) = destination.given_up(now);
+    let dead = state == DeliveryState::Dead;
+    destination.meters.given_up(reason, dead, 1);
     Settlement {
         state,
         due_at,

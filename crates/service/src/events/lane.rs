@@ -22,6 +22,8 @@ pub(super) struct Cargo {
     pub(super) event: Arc<Event>,
     /// Attempts so far.
     pub(super) attempts: u32,
+    /// What its time to live counts from.
+    pub(super) since: Timestamp,
 }
 
 /// All lanes.
@@ -328,6 +330,7 @@ impl Seat {
         let cargo = Cargo {
             event: Arc::clone(&self.event),
             attempts: 0,
+            since: due_at,
         };
         let mut state = lane.lock();
         state.seats[usize::from(self.urgent)] -= 1;

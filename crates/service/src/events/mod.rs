@@ -7,9 +7,11 @@
 //! [`App::publish_events`]: crate::App::publish_events
 
 mod accept;
+mod attempt;
 mod backlog;
 mod callback;
 mod config;
+mod dead_letters;
 mod destination;
 mod directory;
 mod document;
@@ -17,9 +19,14 @@ mod drive;
 mod handshake;
 mod ids;
 mod lane;
+mod meters;
+mod operations;
 mod publish;
 mod request;
+mod signing;
 mod subscriptions;
+mod sweep;
+mod token;
 mod topics;
 
 use domain::id::NodeId;
@@ -30,11 +37,13 @@ use tokio_util::task::TaskTracker;
 
 pub use accept::Routed;
 pub use config::EventsConfig;
+pub use dead_letters::{DeadLettersConfig, Storage};
 pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
 pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
 pub use handshake::FAILED;
 pub use ids::{destination_id, source_id};
+pub use operations::{Again, Explanation};
 pub use publish::Publisher;
 pub use subscriptions::{SubscriptionChange, stored_id};
 pub use topics::TopicKey;
@@ -46,6 +55,9 @@ pub(crate) struct Deliveries {
     lanes: lane::Lanes,
     ids: ids::Ids,
     writer: EventWriter,
+    tokens: token::DeliveryTokens,
+    /// Held while dead letters are written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Deliveries {
@@ -55,6 +67,8 @@ impl Deliveries {
         Self {
             lanes: lane::Lanes::default(),
             ids: ids::Ids::default(),
+            tokens: token::DeliveryTokens::default(),
+            writing: tokio::sync::Mutex::default(),
             writer: store.event_writer(node.clone(), VERSION, &tasks, BATCH),
         }
     }

@@ -1,5 +1,6 @@
 //! Events from publication to receiver, through the real store and real sockets.
 
+mod operations;
 mod support;
 
 use serde_json::json;

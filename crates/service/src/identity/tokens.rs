@@ -51,6 +51,15 @@ impl TokenSecret {
         context.sign()
     }
 
+    /// The key that signs the webhooks of a subscription, in this generation.
+    pub(crate) fn webhook_key(&self, subscription: &str, generation: u32) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret().as_bytes());
+        let named = format!("webhook\0{subscription}\0{generation}");
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&key, named.as_bytes()).as_ref());
+        bytes
+    }
+
     /// The key that signs the context of incoming calls.
     pub(crate) fn context_key(&self) -> hmac::Tag {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret().as_bytes());

@@ -4,6 +4,7 @@
 //! the resource. Bodies are read leniently; resources are answered with their etag and `systemData`.
 
 pub mod communication;
+pub mod event_operations;
 pub mod event_subscriptions;
 pub mod event_topics;
 pub mod event_types;

@@ -22,6 +22,7 @@ use wire::arm::ResourceId;
 use wire::event::custom::{Mapping, Stamp};
 
 use crate::control::{Draft, Precondition};
+use crate::events::{DeadLettersConfig, Storage};
 use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
 use crate::webhook::{PlainHttp, WebhooksConfig};
@@ -55,6 +56,11 @@ impl Server {
         let put = server.app.put_topic(&id, &body, &any, &actor);
         put.await.unwrap();
         server
+    }
+
+    /// Where its files are.
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Stops without a word to anybody, and starts again on what is on disk.
@@ -177,6 +183,24 @@ fn object(value: Value) -> serde_json::Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
+/// A directory, and for the account `cloud` whatever listens at the port in `cloud.port`.
+fn dead_letters(dir: &TempDir) -> DeadLettersConfig {
+    let port = std::fs::read_to_string(dir.path().join("cloud.port"));
+    let s3 = |port: String| Storage::S3 {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        region: "eu-west-1".into(),
+        access_key_id: "id".into(),
+        secret_access_key: "key".to_owned().into(),
+    };
+    DeadLettersConfig {
+        directory: Some(dir.path().join("dead-letters")),
+        accounts: port
+            .into_iter()
+            .map(|port| ("cloud".to_owned(), s3(port)))
+            .collect(),
+    }
+}
+
 async fn open(dir: &TempDir, clock: Clock) -> App {
     let url = format!("sqlite:{}", dir.path().join("events.db").display());
     let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
@@ -205,6 +229,7 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
             name: "Carillon".into(),
         }],
         dev: true,
+        dead_letters: dead_letters(dir),
         push: LanesConfig::default(),
         sends: SendsConfig::default(),
         automation: crate::callautomation::AutomationConfig::default(),
@@ -227,6 +252,8 @@ pub(super) enum Reply {
 /// A request as a receiver got it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
+    pub(super) path: String,
+    pub(super) text: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
 }
@@ -279,6 +306,10 @@ impl Receiver {
             state,
             _tasks: tasks,
         }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) fn url(&self) -> String {
@@ -335,17 +366,24 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let body = serde_json::from_slice(&body).unwrap();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let body = serde_json::from_str(&text).unwrap();
     let reply = {
         let next = state.script.lock().unwrap().pop_front();
         next.or_else(|| state.always.lock().unwrap().clone())
     };
     state.seen.lock().unwrap().push(Seen {
+        path: parts.uri.path().to_owned(),
+        text,
         headers: parts.headers,
         body,
     });
     state.changed.notify_waiters();
     let mut response = Response::new(Full::default());
+    // Storage says so of what it has stored.
+    response
+        .headers_mut()
+        .insert("etag", "\"1\"".parse().unwrap());
     match reply.unwrap_or(Reply::Status(200)) {
         Reply::Status(status) => *response.status_mut() = status.try_into().unwrap(),
         Reply::After(status, secs) => {

@@ -186,6 +186,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
         }],
         dev: true,
         identity: crate::identity::IdentityRates::default(),
+        dead_letters: crate::events::DeadLettersConfig::default(),
         push: LanesConfig {
             roots: vec![root],
             ..LanesConfig::default()

@@ -1,0 +1,225 @@
+//! What Azure does not have: the deliveries of an event subscription, their attempts, why one was not made, and events
+//! had again. Carillon's own, with ARM's sign-in; `docs/events.md` describes them.
+
+use axum::response::Response;
+use domain::event::{Attempt, Delivery, DeliveryState};
+use domain::filter::Filter;
+use domain::id::EventId;
+use domain::time::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use service::events::Again;
+use service::{App, Error, Result};
+use wire::event::filter::Filter as FilterBody;
+
+use super::super::access::Access;
+use super::super::error::Surface;
+use super::super::request::Request;
+use super::super::route::{self, Route};
+use super::event_subscriptions::Place;
+
+/// The rows: at any scope, and at a topic.
+pub fn routes() -> Vec<Route> {
+    const S: Surface = Surface::Arm;
+    const A: Access = Access::Arm;
+    macro_rules! operations {
+        ($at:literal) => {
+            [
+                route::get(concat!($at, "/deliveries"), S, A, deliveries),
+                route::get(concat!($at, "/deliveries/{event}/attempts"), S, A, attempts),
+                route::get(concat!($at, "/deadLetters"), S, A, dead_letters),
+                route::post(concat!($at, "/deadLetters/resend"), S, A, resend),
+                route::post(concat!($at, "/replay"), S, A, replay),
+                route::post(concat!($at, "/explain"), S, A, explain),
+                route::post(concat!($at, "/listSigningSecrets"), S, A, signing_secrets),
+            ]
+        };
+    }
+    let mut routes = Vec::from(operations!(
+        "/subscriptions/{scope...}/providers/Microsoft.EventGrid/eventSubscriptions/{name}"
+    ));
+    routes.extend(operations!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/{topic}/eventSubscriptions/{name}"
+    ));
+    routes
+}
+
+/// `GET …/deliveries?after=EVENT&state=…&$top=…`, in the order of acceptance.
+async fn deliveries(app: App, request: Request) -> Result<Response> {
+    let state = match request.query("state") {
+        None => None,
+        Some(word) => Some(DeliveryState::parse(&word).ok_or_else(|| {
+            let message = "state must be pending, delivered, dead, dead_lettered or dropped.";
+            Error::invalid("InvalidParameter", message).at("state")
+        })?),
+    };
+    list(&app, &request, &[state]).await
+}
+
+/// `GET …/deadLetters`: what was given up, whether or not it is written to a container yet.
+async fn dead_letters(app: App, request: Request) -> Result<Response> {
+    let given_up = [
+        DeliveryState::Dead,
+        DeliveryState::DeadLettered,
+        DeliveryState::Dropped,
+    ];
+    list(&app, &request, &given_up.map(Some)).await
+}
+
+async fn list(app: &App, request: &Request, states: &[Option<DeliveryState>]) -> Result<Response> {
+    let place = Place::of(request)?;
+    let after = request.query("after").unwrap_or_default();
+    let top = request.query("$top").and_then(|text| text.parse().ok());
+    let top: u32 = top.unwrap_or(PAGE).clamp(1, PAGE);
+    let mut all = Vec::new();
+    for state in states {
+        let key = place.id.key();
+        all.extend(
+            app.subscription_deliveries(key, &after, *state, top)
+                .await?,
+        );
+    }
+    all.sort_by(|a, b| a.event.cmp(&b.event));
+    all.truncate(top as usize);
+    let full = all.len() == top as usize;
+    let next = all
+        .last()
+        .filter(|_| full)
+        .map(|one| one.event.as_str().to_owned());
+    let value: Vec<_> = all.iter().map(delivery).collect();
+    Ok(super::json_ok(&json!({ "value": value, "after": next })))
+}
+
+/// `GET …/deliveries/{event}/attempts`.
+async fn attempts(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let event = EventId::new(request.param("event"));
+    let attempts = app.delivery_attempts(place.id.key(), &event).await?;
+    let value: Vec<_> = attempts.iter().map(attempt).collect();
+    Ok(super::json_ok(&json!({ "value": value })))
+}
+
+/// `POST …/deadLetters/resend` with `{"events":[…]}`, or without a body: everything that was given up.
+async fn resend(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let body = body(&request)?;
+    let again = match &body["events"] {
+        Value::Null => Again::GivenUp,
+        events => Again::Events(ids(events)?),
+    };
+    resent(app.redeliver(place.id.key(), &again).await?)
+}
+
+/// `POST …/replay` with `{"events":[…]}` or `{"from","to"?,"filter"?}`.
+async fn replay(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let body = body(&request)?;
+    let again = match &body["events"] {
+        Value::Null => Again::Between {
+            from: time(&body, "from")?.ok_or_else(|| {
+                let message = "Name the events, or the time from which on they are wanted.";
+                Error::invalid("InvalidRequestContent", message).at("from")
+            })?,
+            to: time(&body, "to")?.unwrap_or_else(|| app.clock.now()),
+            filter: filter(&body["filter"])?,
+        },
+        events => Again::Events(ids(events)?),
+    };
+    resent(app.redeliver(place.id.key(), &again).await?)
+}
+
+/// `POST …/explain` with `{"event":"…"}`.
+async fn explain(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let body = body(&request)?;
+    let event = EventId::new(body["event"].as_str().unwrap_or_default());
+    let why = app.explain_delivery(place.id.key(), &event).await?;
+    Ok(super::json_ok(&json!({
+        "event": event,
+        "eventType": why.event.kind,
+        "subject": why.event.subject,
+        "publishTime": why.event.published_at,
+        "matches": why.miss.is_none(),
+        "because": why.miss,
+        "delivery": why.delivery.as_ref().map(delivery),
+    })))
+}
+
+/// `POST …/listSigningSecrets`: the newest first.
+async fn signing_secrets(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let secrets = app.signing_secrets(place.id.key())?;
+    let value: Vec<_> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    Ok(super::json_ok(&json!({ "value": value })))
+}
+
+fn resent(count: u64) -> Result<Response> {
+    Ok(super::json_ok(&json!({ "events": count })))
+}
+
+fn body(request: &Request) -> Result<Value> {
+    match request.body.is_empty() {
+        true => Ok(json!({})),
+        false => super::body(request).map(Value::Object),
+    }
+}
+
+fn ids(events: &Value) -> Result<Vec<EventId>> {
+    let ids = events.as_array().map(|ids| ids.iter().map(Value::as_str));
+    let ids: Option<Vec<_>> = ids.and_then(Iterator::collect);
+    let ids = ids.ok_or_else(|| {
+        let message = "events must be an array of event ids (aeg-output-event-id).";
+        Error::invalid("InvalidRequestContent", message).at("events")
+    })?;
+    Ok(ids.into_iter().map(EventId::new).collect())
+}
+
+fn time(body: &Value, name: &str) -> Result<Option<Timestamp>> {
+    let Some(text) = body[name].as_str() else {
+        return Ok(None);
+    };
+    Timestamp::parse(text).map(Some).ok_or_else(|| {
+        let message = format!("{name} must be an RFC 3339 time.");
+        Error::invalid("InvalidRequestContent", message).at(name)
+    })
+}
+
+fn filter(said: &Value) -> Result<Option<Box<Filter>>> {
+    if said.is_null() {
+        return Ok(None);
+    }
+    let spec = FilterBody::parse(said)
+        .map_err(|error| Error::invalid("InvalidRequestContent", error.to_string()).at("filter"))?;
+    Ok(Some(Box::new(Filter::compile(&spec))))
+}
+
+fn delivery(delivery: &Delivery) -> Value {
+    let last = delivery.last.as_ref();
+    json!({
+        "event": delivery.event,
+        "state": delivery.state.as_str(),
+        "attempts": delivery.attempts,
+        "dueTime": (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
+        "lastDeliveryAttemptTime": last.map(|last| last.at),
+        "lastDeliveryOutcome": last.map(|last| last.outcome.as_str()),
+        "lastHttpStatusCode": last.and_then(|last| last.status),
+        "deadLetterReason": delivery.reason.map(domain::delivery::Reason::as_str),
+    })
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    json!({
+        "attempt": attempt.number,
+        "time": attempt.began_at,
+        "milliseconds": attempt.took.as_secs_f64() * 1_000.0,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "error": attempt.error,
+        "request": document(&attempt.request),
+        "answer": attempt.answer.as_deref().map(document),
+    })
+}
+
+/// Deliveries in one answer.
+const PAGE: u32 = 500;
