@@ -156,8 +156,8 @@ impl App {
             let Some(last) = page.last() else {
                 return Ok(again);
             };
-            // The least text that is greater.
-            from = format!("{}\0", last.id);
+            // Greater than this id and less than the next: ids have one length. PostgreSQL knows no NUL.
+            from = format!("{}0", last.id);
             let wanted: Vec<_> = page
                 .iter()
                 .filter(|event| check(filter, event).is_ok())
