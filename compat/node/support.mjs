@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientSecretCredential } from '@azure/identity';
 
@@ -31,11 +32,9 @@ export function certified() {
   const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', file];
   execFileSync('openssl', ['req', '-x509', ...key, '-out', file, '-subj', '/CN=app', '-days', '1'], { stdio: 'pipe' });
   carillon('add-certificate', clientId, file);
-  const remove = () => {
-    carillon('delete', clientId);
-    rmSync(folder, { recursive: true });
-  };
-  return { clientId, file, remove };
+  // The file outlives the app: who signs in afterwards is to be refused by the server.
+  after(() => rmSync(folder, { recursive: true }));
+  return { clientId, file, remove: () => carillon('delete', clientId) };
 }
 
 // A request to a server's control plane that no SDK has.
