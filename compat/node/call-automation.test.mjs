@@ -2,15 +2,20 @@
 // it is called back with.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { CommunicationServiceManagementClient } from '@azure/arm-communication';
 import { CallAutomationClient } from '@azure/communication-call-automation';
 import { CommunicationIdentityClient } from '@azure/communication-identity';
+import { AzureKeyCredential } from '@azure/eventgrid';
 import { Application, claims } from './callbacks.mjs';
 import { communication, subscribe } from './events.mjs';
 import { FunctionsHost, Trigger } from './functions-host.mjs';
-import { asUser, env, unique } from './support.mjs';
+import { asUser, credential, env, group, Phone, register, unique } from './support.mjs';
 
 const identity = new CommunicationIdentityClient(env.communication.connection_string);
+const { communicationServices: services } = new CommunicationServiceManagementClient(
+  credential, env.subscription_id, { endpoint: env.base_url },
+);
 const application = await Application.start();
 const host = await FunctionsHost.start({ incoming: new Trigger('EventGridEvent') });
 const refused = (status, code) => (error) => {
@@ -19,7 +24,7 @@ const refused = (status, code) => (error) => {
 };
 
 const users = {};
-for (const name of ['desk', 'bob', 'carol', 'dave']) users[name] = await identity.createUserAndToken(['voip']);
+for (const name of ['desk', 'bob', 'carol']) users[name] = await identity.createUserAndToken(['voip']);
 const client = new CallAutomationClient(env.communication.connection_string, { sourceIdentity: users.desk.user });
 const waiting = new Map();
 await subscribe(communication, host.url('incoming'), {
@@ -207,6 +212,44 @@ test('a caller who gives up before the answer ends the call', async () => {
   await assert.rejects(client.answerCall(incomingCallContext, application.url(unique('late'))), refused(404, '8522'));
 });
 
+// A communication resource of its own, to whose events nobody subscribes, with a user who calls and one who is called.
+async function elsewhere() {
+  const name = unique('js');
+  const made = await services.beginCreateOrUpdateAndWait(group, name, { location: 'global', dataLocation: 'Europe' });
+  after(() => services.beginDeleteAndWait(group, name));
+  const { primaryConnectionString } = await services.listKeys(group, name);
+  const users = new CommunicationIdentityClient(primaryConnectionString);
+  const { user: sourceIdentity } = await users.createUserAndToken(['voip']);
+  const callee = await users.createUserAndToken(['voip']);
+  const link = () => services.linkNotificationHub(group, made.name, {
+    linkNotificationHubParameters: { connectionString: env.hub.connection_strings.full, resourceId: env.hub.resource_id },
+  });
+  return { client: new CallAutomationClient(primaryConnectionString, { sourceIdentity }), callee, link };
+}
+
+test('nobody to be reached is told at once', async () => {
+  const { client: alone, callee } = await elsewhere();
+  const leg = unique('caller');
+  await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
+  const [failed] = await application.hears(leg, 'CreateCallFailed', 'CallDisconnected');
+  assert.equal(failed.resultInformation.code, 480);
+});
+
+test('an application\'s call rings phones, and a phone answers it', async () => {
+  const { client: alone, callee, link } = await elsewhere();
+  await link();
+  const phone = await Phone.create('fcm');
+  await register(callee.token, phone);
+  const leg = unique('caller');
+  const { callConnection } = await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
+  const { callId } = (await phone.next()).payload.data;
+  const answered = await asUser(callee.token, 'POST', `/calling/calls/${callId}:accept`);
+  assert.equal(answered.body.state, 'connected');
+  await application.hears(leg, 'CallConnected', 'ParticipantsUpdated');
+  await callConnection.hangUp(true);
+  assert.equal((await asUser(callee.token, 'GET', `/calling/calls/${callId}`)).body.state, 'ended');
+});
+
 test('a client\'s call is answered by an application', async () => {
   const targets = [{ communicationUser: { id: rawId('bob') } }];
   const { body: call } = await asUser(users.carol.token, 'POST', '/calling/calls', { targets });
@@ -215,6 +258,19 @@ test('a client\'s call is answered by an application', async () => {
   assert.equal((await asUser(users.carol.token, 'GET', `/calling/calls/${call.id}`)).body.state, 'connected');
   await asUser(users.carol.token, 'POST', `/calling/calls/${call.id}:hangUp`);
   await application.hears(callee.leg, 'CallDisconnected');
+});
+
+test('an Entra token is as good as the key, and what is wrong has its code', async () => {
+  const entra = new CallAutomationClient(env.base_url, credential, { sourceIdentity: users.desk.user });
+  const leg = unique('caller');
+  const { callConnection } = await entra.createCall(invite('bob'), application.url(leg));
+  await callConnection.hangUp(true);
+
+  const wrong = new CallAutomationClient(env.base_url, new AzureKeyCredential('AAAA'), { sourceIdentity: users.desk.user });
+  await assert.rejects(wrong.createCall(invite('bob'), application.url(leg)), (error) => error.statusCode === 401);
+  await assert.rejects(client.createCall(invite('bob'), 'http://203.0.113.1/callback'), refused(400, '8523'));
+  await assert.rejects(client.rejectCall('nonsense'), (error) => [400, 404].includes(error.statusCode));
+  await assert.rejects(client.getCallConnection(unique('no')).getCallConnectionProperties(), refused(404, '8522'));
 });
 
 test('there is no media', async () => {

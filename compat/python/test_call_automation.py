@@ -1,0 +1,180 @@
+"""azure-communication-callautomation: calls that an application places, answers, rejects, redirects and ends.
+
+The lab's webhooks are the application: one is subscribed to IncomingCall, and each leg has one for its callbacks.
+"""
+
+import pytest
+from azure.communication.callautomation import (
+    CallAutomationClient,
+    CallConnectionState,
+    CallRejectReason,
+    CommunicationUserIdentifier,
+)
+from azure.communication.identity import CommunicationIdentityClient
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.core.messaging import CloudEvent
+from azure.mgmt.eventgrid import EventGridManagementClient, models
+
+from support import ENV, Webhook, credential, unique
+
+CONNECTION_STRING = ENV["communication"]["connection_string"]
+COMMUNICATION = ENV["communication"]["resource_id"]
+IDENTITY = CommunicationIdentityClient.from_connection_string(CONNECTION_STRING)
+DESK, BOB, CAROL = (IDENTITY.create_user() for _ in range(3))
+CLIENT = CallAutomationClient.from_connection_string(
+    CONNECTION_STRING, source=CommunicationUserIdentifier(DESK.properties["id"])
+)
+
+
+@pytest.fixture(scope="module")
+def incoming():
+    """Tells of the IncomingCall event of a call to a user."""
+    webhook, name = Webhook(), unique("py")
+    callees = [user.properties["id"] for user in (BOB, CAROL, DESK)]
+    of_callees = models.EventSubscriptionFilter(
+        included_event_types=["Microsoft.Communication.IncomingCall"],
+        advanced_filters=[models.StringInAdvancedFilter(key="data.to.rawId", values=callees)],
+    )
+    subscription = models.EventSubscription(
+        destination=models.WebHookEventSubscriptionDestination(endpoint_url=webhook.url), filter=of_callees
+    )
+    control = EventGridManagementClient(credential(), ENV["subscription_id"], base_url=ENV["base_url"])
+    control.event_subscriptions.begin_create_or_update(COMMUNICATION, name, subscription).result()
+    heard = []
+
+    def incoming(call, user):
+        def is_wanted(data):
+            return data["serverCallId"] == call.server_call_id and data["to"]["rawId"] == user.properties["id"]
+
+        while not any(map(is_wanted, heard)):
+            heard.extend(event["data"] for one in webhook.deliveries(1) for event in one["body"])
+        found = next(filter(is_wanted, heard))
+        heard.remove(found)
+        return found["incomingCallContext"]
+
+    yield incoming
+    control.event_subscriptions.begin_delete(COMMUNICATION, name).wait()
+
+
+class Leg:
+    """A leg of a call, and what the application is told of it."""
+
+    def __init__(self, act, *arguments, **options):
+        self.webhook = Webhook()
+        self.call = act(*arguments, f"{self.webhook.url}?key=demo", **options)
+        self.connection = CLIENT.get_call_connection(self.call.call_connection_id)
+        self.told = []
+
+    def hears(self, *kinds):
+        while len(self.told) < len(kinds):
+            for delivery in self.webhook.deliveries(1):
+                [event] = delivery["body"]
+                self.told.append(CloudEvent.from_dict(event))
+        heard, self.told = self.told[: len(kinds)], self.told[len(kinds) :]
+        assert [one.type.removeprefix("Microsoft.Communication.") for one in heard] == list(kinds)
+        return [one.data for one in heard]
+
+
+def place(callee=BOB):
+    return Leg(CLIENT.create_call, callee, operation_context="op-create")
+
+
+def answer(context):
+    return Leg(CLIENT.answer_call, context, operation_context="op-answer")
+
+
+def connect(incoming):
+    caller = place()
+    callee = answer(incoming(caller.call, BOB))
+    for leg in (caller, callee):
+        leg.hears("CallConnected", "ParticipantsUpdated")
+    return caller, callee
+
+
+def test_a_call_is_placed_answered_looked_at_and_ended_for_everyone(incoming):
+    caller = place()
+    assert caller.call.call_connection_state == CallConnectionState.CONNECTING
+    callee = answer(incoming(caller.call, BOB))
+    assert callee.call.server_call_id == caller.call.server_call_id
+    for leg, context in ((caller, "op-create"), (callee, "op-answer")):
+        connected, updated = leg.hears("CallConnected", "ParticipantsUpdated")
+        assert connected["callConnectionId"] == leg.call.call_connection_id
+        assert (connected["operationContext"], connected["resultInformation"]["code"]) == (context, 200)
+        assert updated["sequenceNumber"] == 1
+    assert caller.connection.get_call_properties().call_connection_state == CallConnectionState.CONNECTED
+    ids = {one.identifier.properties["id"] for one in caller.connection.list_participants()}
+    assert ids == {DESK.properties["id"], BOB.properties["id"]}
+    caller.connection.mute_participant(BOB)
+    assert caller.connection.get_participant(BOB).is_muted
+    caller.connection.hang_up(True)
+    for leg in (caller, callee):
+        leg.hears("ParticipantsUpdated", "CallDisconnected")
+    with pytest.raises(ResourceNotFoundError):
+        caller.connection.get_call_properties()
+
+
+def test_a_rejected_call_fails_and_is_then_over(incoming):
+    caller = place()
+    CLIENT.reject_call(incoming(caller.call, BOB), call_reject_reason=CallRejectReason.BUSY)
+    failed, _ = caller.hears("CreateCallFailed", "CallDisconnected")
+    assert failed["resultInformation"]["code"] == 486
+
+
+def test_a_redirected_call_rings_somebody_else(incoming):
+    caller = place()
+    context = incoming(caller.call, BOB)
+    CLIENT.redirect_call(context, CAROL)
+    answer(incoming(caller.call, CAROL))
+    caller.hears("CallConnected", "ParticipantsUpdated")
+    with pytest.raises(ResourceNotFoundError):
+        answer(context)
+    caller.connection.hang_up(True)
+
+
+def test_participants_are_added_and_removed_and_invitations_taken_back(incoming):
+    caller, _ = connect(incoming)
+    invitation = caller.connection.add_participant(CAROL).invitation_id
+    incoming(caller.call, CAROL)
+    caller.connection.cancel_add_participant_operation(invitation)
+    caller.hears("CancelAddParticipantSucceeded")
+    caller.connection.add_participant(CAROL, operation_context="op-add", invitation_timeout=60)
+    carol = answer(incoming(caller.call, CAROL))
+    added, _ = caller.hears("AddParticipantSucceeded", "ParticipantsUpdated")
+    assert (added["participant"]["rawId"], added["operationContext"]) == (CAROL.properties["id"], "op-add")
+    carol.hears("CallConnected", "ParticipantsUpdated")
+    caller.connection.remove_participant(CAROL)
+    caller.hears("RemoveParticipantSucceeded", "ParticipantsUpdated")
+    [gone] = carol.hears("CallDisconnected")
+    assert gone["resultInformation"]["subCode"] == 5300
+    caller.connection.hang_up(True)
+
+
+def test_a_call_is_transferred(incoming):
+    caller, callee = connect(incoming)
+    callee.connection.transfer_call_to_participant(CAROL, transferee=DESK)
+    answer(incoming(caller.call, CAROL))
+    callee.hears("CallTransferAccepted", "CallDisconnected")
+    caller.connection.hang_up(True)
+
+
+def test_a_caller_who_gives_up_ends_the_call(incoming):
+    caller = place()
+    incoming(caller.call, BOB)
+    caller.connection.hang_up(False)
+    [over] = caller.hears("CallDisconnected")
+    assert over["resultInformation"]["code"] == 487
+
+
+def test_an_entra_token_is_as_good_as_the_key_and_what_is_wrong_has_its_class():
+    source = CommunicationUserIdentifier(DESK.properties["id"])
+    entra = CallAutomationClient(ENV["base_url"], credential(), source=source)
+    call = entra.create_call(BOB, Webhook().url)
+    entra.get_call_connection(call.call_connection_id).hang_up(True)
+    wrong = CONNECTION_STRING.split("accesskey=")[0] + "accesskey=d3Jvbmc="
+    with pytest.raises(ClientAuthenticationError):
+        CallAutomationClient.from_connection_string(wrong, source=source).create_call(BOB, Webhook().url)
+    with pytest.raises(ResourceNotFoundError):
+        CLIENT.get_call_connection("no").get_call_properties()
+    with pytest.raises(HttpResponseError) as refused:
+        CLIENT.create_call(BOB, "http://203.0.113.1/callback")
+    assert refused.value.status_code == 400
