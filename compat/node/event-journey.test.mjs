@@ -7,7 +7,7 @@ import { CommunicationIdentityClient } from '@azure/communication-identity';
 import { AzureKeyCredential, EventGridDeserializer, EventGridPublisherClient, isSystemEvent } from '@azure/eventgrid';
 import { communication, makeTopic, subscribe } from './events.mjs';
 import { FunctionsHost, Trigger } from './functions-host.mjs';
-import { asUser, env } from './support.mjs';
+import { arm, asUser, env, eventually, Webhook } from './support.mjs';
 
 const deserializer = new EventGridDeserializer();
 const host = await FunctionsHost.start({
@@ -53,6 +53,26 @@ test('what fails once is tried again, as the same event', async () => {
   assert.deepEqual([first.failed, second.failed], [true, false]);
   assert.equal(second.event.id, first.event.id);
   assert.deepEqual([first, second].map(({ headers }) => headers['aeg-delivery-count']), ['0', '1']);
+});
+
+test('what is refused for good is a dead letter, which is listed and sent again', async () => {
+  const topic = await makeTopic();
+  const receiver = await Webhook.create('code', [400, 200]);
+  const { name } = await subscribe(topic.id, receiver.url);
+  await publish(topic, { id: 'refused', subject: '/orders/1' });
+  const subscription = `${topic.id}/providers/Microsoft.EventGrid/eventSubscriptions/${name}`;
+  const version = '?api-version=2025-02-15';
+  const dead = await eventually(async () => {
+    const { value } = await arm('GET', `${subscription}/deadLetters${version}`);
+    assert.equal(value.length, 1);
+    return value[0];
+  });
+  assert.equal(dead.lastHttpStatusCode, 400, JSON.stringify(dead));
+  await arm('POST', `${subscription}/deadLetters/resend${version}`);
+  await eventually(async () => {
+    const deliveries = (await receiver.requests()).filter(({ headers }) => headers['aeg-event-type'] === 'Notification');
+    assert.deepEqual(deliveries.map(({ body, answered }) => [body[0].id, answered]), [['refused', 400], ['refused', 200]]);
+  });
 });
 
 test('a call\'s events come in both schemas, and are what the client knows', async () => {
