@@ -10,6 +10,8 @@ use super::client::Client;
 use super::{json, login};
 use crate::failure::{Failure, Result};
 
+/// The version that every request to Event Grid names.
+pub const API_VERSION: &str = "api-version=2025-02-15";
 /// How long a resource may take to be made.
 const READY: Duration = Duration::from_secs(60);
 /// How often to look whether it is.
@@ -92,7 +94,5 @@ pub fn to_webhook(endpoint: &str) -> Value {
 }
 
 fn subscription(source: &str, name: &str) -> String {
-    format!(
-        "{source}/providers/Microsoft.EventGrid/eventSubscriptions/{name}?api-version=2025-02-15"
-    )
+    format!("{source}/providers/Microsoft.EventGrid/eventSubscriptions/{name}?{API_VERSION}")
 }

@@ -112,6 +112,63 @@ fn events_are_shown_as_they_are_delivered() {
 }
 
 #[test]
+fn what_became_of_an_event_is_told_and_it_is_had_again() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let data_dir = ["--data-dir", dir.path().to_str().unwrap()];
+    let command = |args: &[&str]| {
+        let output = run(&[args, &data_dir].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut tail = carillon(&["event", "tail", "--type", "Contoso.A", "--count", "2"]);
+    tail.args(data_dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let mut said = BufReader::new(tail.stderr.take().unwrap()).lines();
+    said.next().unwrap().unwrap();
+    command(&["event", "publish", "--type", "Contoso.A", "--id", "e-1"]);
+
+    let subscriptions = format!(
+        "/subscriptions/{}/providers/Microsoft.EventGrid/eventSubscriptions?api-version=2025-02-15",
+        server.text("subscription_id")
+    );
+    let all: serde_json::Value = serde_json::from_str(&command(&["get", &subscriptions])).unwrap();
+    let of_topic = all["value"].as_array().unwrap().iter().find(|one| {
+        let id = one["id"].as_str().unwrap();
+        id.to_lowercase().contains("/topics/events/")
+    });
+    let subscription = of_topic.unwrap()["id"].as_str().unwrap();
+    let listed = command(&["event", "deliveries", subscription]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let event = listed["value"][0]["event"].as_str().unwrap();
+    let why = command(&["event", "why", subscription, event]);
+    let why: serde_json::Value = serde_json::from_str(&why).unwrap();
+    assert_eq!(
+        (&why["eventType"], &why["matches"]),
+        (&"Contoso.A".into(), &true.into())
+    );
+    command(&["event", "attempts", subscription, event]);
+    command(&["event", "dead-letters", subscription]);
+
+    // What is pending is not delivered again; it is delivered in a moment.
+    loop {
+        let again = command(&["event", "replay", subscription, "--event", event]);
+        let again: serde_json::Value = serde_json::from_str(&again).unwrap();
+        if again["events"] == 1 {
+            break;
+        }
+    }
+    let shown = tail.wait_with_output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.matches("Contoso.A").count(), 2, "{shown}");
+    let unknown = run(&[&["event", "why", "nothing", event][..], &data_dir].concat());
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("no event subscription nothing"));
+}
+
+#[test]
 fn a_sign_in_is_kept_for_its_server() {
     let dir = directory();
     let home = directory();
