@@ -376,7 +376,7 @@ impl DeadLetter {
         let account = properties.text("resourceId")?.unwrap_or_default();
         let account = ResourceId::parse(account)
             .ok()
-            .filter(|id| id.is_type("Microsoft.Storage/storageAccounts"))
+            .filter(|id| id.is_type("Microsoft.Storage/storageAccounts") && is_account(id.name()))
             .ok_or_else(|| {
                 let problem = "must be the resource id of a storage account";
                 properties.error("resourceId", problem)
@@ -470,6 +470,12 @@ fn attributes(properties: &Fields<'_>) -> Result<Vec<Attribute>, FieldError> {
     given.iter().map(Attribute::parse).collect()
 }
 
+/// "Storage account names must be between 3 and 24 characters in length and may contain numbers and lowercase letters
+/// only." The name may become one of a directory: `..` must not get there. Ids compare without regard to case.
+fn is_account(name: &str) -> bool {
+    (3..=24).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 fn is_container(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && !name.contains("--")
@@ -517,7 +523,7 @@ mod tests {
             "retryPolicy": { "maxDeliveryAttempts": 5, "eventTimeToLiveInMinutes": 60 },
             "labels": ["a"],
             "deadLetterDestination": { "endpointType": "StorageBlob", "properties": {
-                "resourceId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a",
+                "resourceId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/letters",
                 "blobContainerName": "dead-letters",
             } },
         })
@@ -668,6 +674,14 @@ mod tests {
             (
                 "/deadLetterDestination/properties",
                 json!({ "resourceId": "/x" }),
+                "'deadLetterDestination.properties.resourceId' must be",
+            ),
+            (
+                "/deadLetterDestination/properties",
+                json!({
+                    "resourceId": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/..",
+                    "blobContainerName": "dead-letters",
+                }),
                 "'deadLetterDestination.properties.resourceId' must be",
             ),
         ];
