@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use service::hubs::SendsConfig;
 use service::identity::IdentityRates;
@@ -166,14 +167,16 @@ pub enum Storage {
         /// Whose key.
         access_key_id: String,
         /// The key.
-        secret_access_key: String,
+        #[serde(skip_serializing)]
+        secret_access_key: SecretString,
     },
     /// Blob containers.
     Azure {
         /// Of Azure unless it is named: Azurite.
         endpoint: Option<String>,
         /// The key of the account.
-        access_key: String,
+        #[serde(skip_serializing)]
+        access_key: SecretString,
     },
 }
 
@@ -417,6 +420,8 @@ fn explain(error: figment::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[derive(Serialize, Default)]
@@ -447,6 +452,20 @@ mod tests {
         assert_eq!(config.listen.to_string(), "0.0.0.0:443");
         assert_eq!(config.http.port(), 0);
         assert_eq!(config.limits.header_seconds, 30);
+    }
+
+    #[test]
+    fn the_keys_of_storage_are_read_and_not_shown() {
+        let text = "[events.storage]\nletters = { s3 = { region = 'r', access_key_id = 'a', secret_access_key = 's3cret' } }";
+        let config = load(text, None).unwrap();
+        let Some(Storage::S3 {
+            secret_access_key, ..
+        }) = config.events.storage.get("letters")
+        else {
+            panic!("{:?}", config.events)
+        };
+        assert_eq!(secret_access_key.expose_secret(), "s3cret");
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

@@ -84,14 +84,14 @@ pub fn dead_letters(config: &config::Events, mode: Mode, dir: &Path) -> DeadLett
                 endpoint,
                 region,
                 access_key_id,
-                secret_access_key: secret_access_key.into(),
+                secret_access_key,
             },
             config::Storage::Azure {
                 endpoint,
                 access_key,
             } => Storage::Azure {
                 endpoint,
-                access_key: access_key.into(),
+                access_key,
             },
         };
         (name.to_lowercase(), storage)
