@@ -30,10 +30,16 @@ impl DataDir {
             .truncate(false)
             .open(&file)
             .map_err(|error| cannot("open", &file, &error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(&path, &mut lock)),
-            Err(TryLockError::Error(error)) => return Err(cannot("lock", &file, &error)),
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if in_use(&path) => {
+                    return Err(taken(&path, &mut lock));
+                }
+                // Nobody has it: somebody only looked, as `carillon wait` does, and has let go again.
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Err(TryLockError::Error(error)) => return Err(cannot("lock", &file, &error)),
+            }
         }
         lock.set_len(0)
             .and_then(|()| lock.rewind())
@@ -67,7 +73,7 @@ impl DataDir {
     }
 }
 
-/// Whether some process has the directory at `path` now.
+/// Whether some process has the directory at `path` now. To know it, this holds a shared lock for a moment.
 pub fn in_use(path: &Path) -> bool {
     let Ok(lock) = File::open(path.join(LOCK)) else {
         return false;
@@ -138,6 +144,8 @@ fn taken(path: &Path, lock: &mut File) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -154,6 +162,23 @@ mod tests {
         drop(first);
         assert!(!in_use(&path));
         DataDir::take(&path).unwrap();
+    }
+
+    #[test]
+    fn whoever_looks_at_a_directory_does_not_keep_it_from_its_server() {
+        let place = tempfile::tempdir().unwrap();
+        let (path, done) = (place.path(), AtomicBool::new(false));
+        drop(DataDir::take(path).unwrap());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    in_use(path);
+                }
+            });
+            let taken: Vec<_> = (0..1_000).map(|_| DataDir::take(path).map(drop)).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(taken.iter().all(Result::is_ok), "{taken:?}");
+        });
     }
 
     #[cfg(unix)]
