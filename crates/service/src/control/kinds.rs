@@ -20,6 +20,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Api-versions, newest first.
     pub api_versions: &'static [&'static str],
+    /// Whether any other is served too, with the superset of all.
+    pub any_version: bool,
     /// Where it may be.
     pub locations: &'static [&'static str],
 }
@@ -33,10 +35,11 @@ impl Kind {
     /// Refuses a request without an api-version, or with one that this type does not have.
     pub fn check_api_version(&self, given: Option<&str>) -> Result<()> {
         let given = required(given)?;
-        if self
-            .api_versions
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(given))
+        if self.any_version
+            || self
+                .api_versions
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(given))
         {
             return Ok(());
         }
@@ -123,6 +126,7 @@ pub static COMMUNICATION: Kind = Kind {
         "2020-08-20",
         "2020-08-20-preview",
     ],
+    any_version: false,
     locations: &["global"],
 };
 
@@ -131,6 +135,7 @@ pub static NAMESPACE: Kind = Kind {
     namespace: "Microsoft.NotificationHubs",
     name: "namespaces",
     api_versions: HUB_VERSIONS,
+    any_version: true,
     locations: &["global"],
 };
 
@@ -139,6 +144,7 @@ pub static HUB: Kind = Kind {
     namespace: "Microsoft.NotificationHubs",
     name: "namespaces/notificationHubs",
     api_versions: HUB_VERSIONS,
+    any_version: true,
     locations: &["global"],
 };
 
@@ -165,6 +171,7 @@ const fn event_kind(name: &'static str) -> Kind {
         namespace: "Microsoft.EventGrid",
         name,
         api_versions: EVENT_VERSIONS,
+        any_version: true,
         locations: &["global"],
     }
 }
@@ -233,6 +240,7 @@ static SUBSCRIPTIONS: Kind = Kind {
     namespace: "Microsoft.Resources",
     name: "subscriptions",
     api_versions: ARM_CORE,
+    any_version: false,
     locations: &["global"],
 };
 
@@ -240,6 +248,7 @@ static RESOURCE_GROUPS: Kind = Kind {
     namespace: "Microsoft.Resources",
     name: "resourceGroups",
     api_versions: ARM_CORE,
+    any_version: false,
     locations: &["global"],
 };
 

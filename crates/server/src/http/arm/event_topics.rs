@@ -181,12 +181,9 @@ pub async fn operations(_: App, request: Request) -> Result<Response> {
     Ok(super::json_ok(&json!({ "value": value })))
 }
 
-/// Every version is served with the superset of all; only none at all is an error.
+/// The api-version of a request to this provider.
 pub fn check_version(request: &Request) -> Result<()> {
-    match request.query("api-version").as_deref() {
-        None | Some("") => super::check_api_version(request, &TOPIC),
-        Some(_) => Ok(()),
-    }
+    super::check_api_version(request, &TOPIC)
 }
 
 /// What a PUT or PATCH answers: always 201.

@@ -270,12 +270,9 @@ impl Place {
     }
 }
 
-/// Every version is served with the superset of all; only none at all is an error.
+/// The api-version of a request to this provider.
 fn check_version(request: &Request) -> Result<()> {
-    match request.query("api-version").as_deref() {
-        None | Some("") => super::check_api_version(request, &NAMESPACE),
-        Some(_) => Ok(()),
-    }
+    super::check_api_version(request, &NAMESPACE)
 }
 
 /// Versions before 2023 have other words for a status.
