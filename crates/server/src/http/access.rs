@@ -15,6 +15,7 @@ use service::identity::SignedRequest;
 use service::{App, Error, Kind, Result};
 use wire::auth::hmac;
 
+use super::request::host;
 use super::route::Params;
 
 /// What a route demands of its caller.
@@ -122,8 +123,6 @@ async fn user(app: &App, parts: &Parts, scopes: &[Scope]) -> Result<TokenUser> {
 }
 
 fn signed_request<'a>(parts: &'a Parts, body: &'a [u8]) -> SignedRequest<'a> {
-    let text = |name: header::HeaderName| parts.headers.get(name)?.to_str().ok();
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     SignedRequest {
         signed: hmac::Request {
             method: parts.method.as_str(),
@@ -132,8 +131,7 @@ fn signed_request<'a>(parts: &'a Parts, body: &'a [u8]) -> SignedRequest<'a> {
                 .uri
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
-            // HTTP/2 has the host in the URI.
-            host: authority.or_else(|| text(header::HOST)).unwrap_or_default(),
+            host: host(parts).unwrap_or_default(),
             body,
         },
         headers: &parts.headers,
@@ -145,12 +143,10 @@ fn authorization(parts: &Parts) -> Option<&str> {
 }
 
 fn sas_request(parts: &Parts) -> SasRequest<'_> {
-    let text = |name| parts.headers.get(name)?.to_str().ok();
     SasRequest {
-        // HTTP/2 has the host in the URI.
-        host: parts.uri.host().or_else(|| text(header::HOST)),
+        host: host(parts),
         path: parts.uri.path(),
-        authorization: text(header::AUTHORIZATION),
+        authorization: authorization(parts),
     }
 }
 
@@ -170,13 +166,7 @@ fn publisher(parts: &Parts) -> Publisher<'_> {
         found.map(|(_, value)| value)
     };
     Publisher {
-        // HTTP/2 has the host in the URI.
-        host: parts
-            .uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(|| text("host"))
-            .unwrap_or_default(),
+        host: host(parts).unwrap_or_default(),
         path: parts.uri.path(),
         authorization: authorization(parts),
         key: text(TOPIC_KEY).map(Into::into).or_else(parameter),

@@ -16,7 +16,7 @@ use wire::hub::message::{Flags, Head};
 
 use super::access::Access;
 use super::error::Surface;
-use super::request::Request;
+use super::request::{Request, host};
 use super::route::{Route, delete, get, post};
 
 /// The rows of this file.
@@ -178,11 +178,7 @@ fn preferred_wait(prefer: &str) -> Option<u64> {
 /// JavaScript parses it as a URL.
 fn location(app: &App, request: &Request, scheme: &str, id: &NotificationId) -> Result<String> {
     let base = app.settings.base_url.split_once("://");
-    let uri = &request.parts.uri;
-    let host = uri
-        .authority()
-        .map(::http::uri::Authority::as_str)
-        .or_else(|| request.header("host"))
+    let host = host(&request.parts)
         .or(base.map(|(_, host)| host))
         .unwrap_or_default();
     let version = request.query("api-version");

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::identity::TokenUser;
 use domain::topic::Topic;
+use http::header;
 use http::request::Parts;
+use http::uri::Authority;
 use service::control::Communication;
 use service::hubs::SasCaller;
 use service::{Error, Kind, Result};
@@ -27,6 +29,12 @@ pub struct Request {
     pub principal: Principal,
     /// The body, within the route's limit.
     pub body: Bytes,
+}
+
+/// The host that the caller named, with its port. HTTP/2 has it in the URI.
+pub fn host(parts: &Parts) -> Option<&str> {
+    let authority = parts.uri.authority().map(Authority::as_str);
+    authority.or_else(|| parts.headers.get(header::HOST)?.to_str().ok())
 }
 
 impl Request {

@@ -21,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::resource::{Actor, Resource, Touch};
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use service::control::{Page, Precondition, kinds};
@@ -31,7 +30,7 @@ use wire::arm::{ResourceId, lenient_json};
 use wire::entra::ClaimsChallenge;
 
 use super::access::Principal;
-use super::request::Request;
+use super::request::{self, Request};
 
 /// Refuses an api-version that `kind` does not have.
 pub fn check_api_version(request: &Request, kind: &kinds::Kind) -> Result<()> {
@@ -121,8 +120,7 @@ pub fn document(resource: &Resource) -> Map<String, Value> {
 /// This server as the client calls it: by the name that it used, if that is one of ours.
 pub fn base_url<'a>(app: &'a App, request: &Request) -> Cow<'a, str> {
     let settings = &app.settings;
-    let authority = request.parts.uri.authority().map(Authority::as_str);
-    let host = authority.or_else(|| request.header("host"));
+    let host = request::host(&request.parts);
     let name = host.and_then(|host| Url::parse(&format!("https://{host}")).ok());
     let name = name.as_ref().and_then(Url::host_str).unwrap_or_default();
     match host {
