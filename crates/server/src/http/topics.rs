@@ -3,7 +3,7 @@
 //! A topic is named by the path, or as in Azure by the first label of the host.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use http::header;
 use service::{App, Result};
 
 use super::access::Access;
@@ -40,16 +40,10 @@ async fn publish(app: App, request: Request) -> Result<Response> {
 
 /// `OPTIONS …/api/events`
 async fn describe(_: App, request: Request) -> Result<Response> {
-    let schema = request.topic()?.input.name();
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
+    let headers = [
         (header::ALLOW.as_str(), "POST, OPTIONS"),
         ("api-supported-versions", "2018-01-01"),
-        ("aeg-input-event-schema", schema),
-    ] {
-        if let Ok(name) = http::HeaderName::try_from(name) {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-    }
+        ("aeg-input-event-schema", request.topic()?.input.name()),
+    ];
     Ok(headers.into_response())
 }
