@@ -578,7 +578,10 @@ async fn the_paths_of_a_topics_subscription_lead_to_the_same_one() {
         let (list, _) = id.rsplit_once('/').unwrap();
         let list = get(&app, list).await;
         assert_eq!(list["value"], json!([one]));
-        assert_eq!(app.arm("HEAD", &format!("{id}?{V}"), "").await.status, 204);
+        for version in [V, "api-version=2099-01-01"] {
+            let there = app.arm("HEAD", &format!("{id}?{version}"), "").await;
+            assert_eq!(there.status, 204, "{version}");
+        }
     }
     // Gone with its topic.
     arm(
@@ -640,6 +643,12 @@ async fn a_system_topic_stands_for_its_source() {
     assert_eq!(sub["properties"]["topic"], COMM);
     let list = get(&app, &format!("{id}/eventSubscriptions")).await;
     assert_eq!(list["value"], json!([sub]));
+    let deliveries = format!("{id}/eventSubscriptions/sub/deliveries");
+    assert_eq!(get(&app, &deliveries).await["value"], json!([]));
+    let too_many = app
+        .arm("GET", &format!("{deliveries}?{V}&$top=501"), "")
+        .await;
+    assert_eq!(too_many.status, 400, "{}", too_many.body);
     assert_eq!(
         app.app
             .subscriptions_of(&COMM.to_lowercase())

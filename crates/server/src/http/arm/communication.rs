@@ -59,14 +59,10 @@ pub async fn delete(app: App, request: Request) -> Result<Response> {
 /// `GET /subscriptions/{subscription}/providers/Microsoft.Communication/communicationServices`, or of one group.
 pub async fn list(app: App, request: Request) -> Result<Response> {
     super::check_api_version(&request, &COMMUNICATION)?;
-    let subscription = app.subscription(request.param("subscription"))?;
-    let group = request.param("group");
-    if !group.is_empty() {
-        app.resource_group(&subscription.id, group).await?;
-    }
+    let (subscription, group) = super::list_scope(&app, &request).await?;
     let (kind, after) = (COMMUNICATION.full(), super::after(&request)?);
     let query = ResourceQuery {
-        subscription: &subscription.id,
+        subscription,
         group,
         kind: &kind,
         after: &after,

@@ -18,7 +18,7 @@ use super::super::request::Request;
 use super::super::route::{self, Route};
 use super::event_subscriptions::Place;
 
-/// The rows: at any scope, and at a topic.
+/// The rows: at any scope, at a topic, and at a system topic.
 pub fn routes() -> Vec<Route> {
     const S: Surface = Surface::Arm;
     const A: Access = Access::Arm;
@@ -40,6 +40,9 @@ pub fn routes() -> Vec<Route> {
     ));
     routes.extend(operations!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/{topic}/eventSubscriptions/{name}"
+    ));
+    routes.extend(operations!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/systemTopics/{system}/eventSubscriptions/{name}"
     ));
     routes
 }
@@ -69,8 +72,7 @@ async fn dead_letters(app: App, request: Request) -> Result<Response> {
 async fn list(app: &App, request: &Request, states: &[Option<DeliveryState>]) -> Result<Response> {
     let place = Place::of(request)?;
     let after = request.query("after").unwrap_or_default();
-    let top = request.query("$top").and_then(|text| text.parse().ok());
-    let top: u32 = top.unwrap_or(PAGE).clamp(1, PAGE);
+    let top = super::top(request, PAGE)?;
     let mut all = Vec::new();
     for state in states {
         let key = place.id.key();
@@ -158,10 +160,7 @@ fn resent(count: u64) -> Result<Response> {
 }
 
 fn body(request: &Request) -> Result<Value> {
-    match request.body.is_empty() {
-        true => Ok(json!({})),
-        false => super::body(request).map(Value::Object),
-    }
+    super::optional_body(request).map(Value::Object)
 }
 
 fn ids(events: &Value) -> Result<Vec<EventId>> {

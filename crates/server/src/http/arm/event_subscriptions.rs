@@ -25,10 +25,10 @@ use super::event_topics::{check_version, created, deleted, narrowed};
 /// The rows of event subscriptions.
 pub fn routes() -> Vec<Route> {
     macro_rules! scope {
-        ($rest:literal) => {
+        ($($rest:literal),+) => {
             concat!(
                 "/subscriptions/{scope...}/providers/Microsoft.EventGrid",
-                $rest
+                $($rest),+
             )
         };
     }
@@ -50,6 +50,8 @@ pub fn routes() -> Vec<Route> {
                 route::patch($path!($at), S, A, patch),
                 route::get($path!($at), S, A, get),
                 route::delete($path!($at), S, A, delete),
+                route::post($path!($at, "/getFullUrl"), S, A, full_url),
+                route::post($path!($at, "/getDeliveryAttributes"), S, A, attributes),
             ]
         };
     }
@@ -95,42 +97,6 @@ pub fn routes() -> Vec<Route> {
             S,
             A,
             list_at,
-        ),
-        route::post(
-            group!("/topics/{topic}/eventSubscriptions/{name}/getFullUrl"),
-            S,
-            A,
-            full_url,
-        ),
-        route::post(
-            group!("/systemTopics/{system}/eventSubscriptions/{name}/getFullUrl"),
-            S,
-            A,
-            full_url,
-        ),
-        route::post(
-            scope!("/eventSubscriptions/{name}/getFullUrl"),
-            S,
-            A,
-            full_url,
-        ),
-        route::post(
-            group!("/topics/{topic}/eventSubscriptions/{name}/getDeliveryAttributes"),
-            S,
-            A,
-            attributes,
-        ),
-        route::post(
-            group!("/systemTopics/{system}/eventSubscriptions/{name}/getDeliveryAttributes"),
-            S,
-            A,
-            attributes,
-        ),
-        route::post(
-            scope!("/eventSubscriptions/{name}/getDeliveryAttributes"),
-            S,
-            A,
-            attributes,
         ),
         route::get(scope!("/eventSubscriptions"), S, A, list_at),
         route::get(
@@ -307,7 +273,7 @@ impl Place {
         } else {
             scope.child("eventSubscriptions", name)
         };
-        let shown = shown.map_err(|_| invalid_name())?;
+        let shown = shown.map_err(|_| super::invalid_name())?;
         Ok(Self {
             id: stored_id(shown.clone()),
             shown,
@@ -334,12 +300,7 @@ pub fn scope(request: &Request) -> Result<ResourceId> {
         return super::resource_id(request, TOPIC.namespace, &[(SYSTEM_TOPIC.name, "system")]);
     }
     let scope = format!("/subscriptions/{}", request.param("scope"));
-    ResourceId::parse(&scope).map_err(|_| invalid_name())
-}
-
-fn invalid_name() -> Error {
-    let message = "A name in the path of the request is not one a resource can have.";
-    Error::invalid("InvalidResourceName", message)
+    ResourceId::parse(&scope).map_err(|_| super::invalid_name())
 }
 
 /// 201 with the subscription, and where its operation can be followed if it is one.

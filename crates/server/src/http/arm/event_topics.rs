@@ -162,23 +162,12 @@ pub async fn regenerate_key(app: App, request: Request) -> Result<Response> {
 /// `GET /providers/Microsoft.EventGrid/operations`.
 pub async fn operations(_: App, request: Request) -> Result<Response> {
     check_version(&request)?;
-    let value: Vec<Value> = OPERATIONS
-        .iter()
-        .map(|(resource, action, operation)| {
-            json!({
-                "name": format!("Microsoft.EventGrid/{resource}/{action}"),
-                "origin": "UserAndSystem",
-                "isDataAction": false,
-                "display": {
-                    "provider": "Microsoft Event Grid",
-                    "resource": resource,
-                    "operation": operation,
-                    "description": operation,
-                },
-            })
-        })
-        .collect();
-    Ok(super::json_ok(&json!({ "value": value })))
+    let provider = TOPIC.namespace;
+    Ok(super::operations(
+        provider,
+        "Microsoft Event Grid",
+        OPERATIONS,
+    ))
 }
 
 /// The api-version of a request to this provider.
@@ -203,18 +192,7 @@ pub fn narrowed(request: &Request, all: Vec<Resource>) -> Result<Page<Resource>>
         let message = format!("Invalid $filter '{text}': supported are {error}.");
         Error::invalid("InvalidRequest", message).at("$filter")
     })?;
-    let top = match request.query("$top").as_deref() {
-        None | Some("") => 100,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|top| (1..=100).contains(top))
-            .ok_or_else(|| {
-                let message = "The query parameter $top must be a whole number from 1 to 100.";
-                Error::invalid("InvalidRequest", message).at("$top")
-            })?,
-    };
-    let after = super::after(request)?;
+    let (top, after) = (super::top(request, PAGE)? as usize, super::after(request)?);
     let mut items: Vec<_> = all
         .into_iter()
         .filter(|one| one.id.key() > after.as_str() && filter.takes(one.id.name()))
@@ -240,13 +218,9 @@ fn enter(request: &Request) -> Result<ResourceId> {
 
 async fn list(app: &App, request: &Request, kind: &str) -> Result<Response> {
     check_version(request)?;
-    let subscription = app.subscription(request.param("subscription"))?;
-    let group = request.param("group");
-    if !group.is_empty() {
-        app.resource_group(&subscription.id, group).await?;
-    }
+    let (subscription, group) = super::list_scope(app, request).await?;
     let query = ResourceQuery {
-        subscription: &subscription.id,
+        subscription,
         group,
         kind,
         ..ResourceQuery::default()
@@ -279,6 +253,9 @@ fn keys([key1, key2]: &[SecretString; 2]) -> Response {
         "key2": key2.expose_secret(),
     }))
 }
+
+/// Items in a page at most.
+const PAGE: u32 = 100;
 
 /// Resource, action, what it does.
 const OPERATIONS: &[(&str, &str, &str)] = &[

@@ -53,12 +53,23 @@ pub fn resource_id(
         .map(|(kind, parameter)| (*kind, request.param(parameter)))
         .collect();
     let (subscription, group) = (request.param("subscription"), request.param("group"));
-    ResourceId::of_resource(subscription, group, namespace, &types).map_err(|_| {
-        Error::invalid(
-            "InvalidResourceName",
-            "A name in the path of the request is not one a resource can have.",
-        )
-    })
+    ResourceId::of_resource(subscription, group, namespace, &types).map_err(|_| invalid_name())
+}
+
+/// A path names what cannot be.
+pub fn invalid_name() -> Error {
+    let message = "A name in the path of the request is not one a resource can have.";
+    Error::invalid("InvalidResourceName", message)
+}
+
+/// The subscription of a list, and its group if the path names one: both must be there.
+pub async fn list_scope<'a>(app: &'a App, request: &'a Request) -> Result<(&'a str, &'a str)> {
+    let subscription = app.subscription(request.param("subscription"))?;
+    let group = request.param("group");
+    if !group.is_empty() {
+        app.resource_group(&subscription.id, group).await?;
+    }
+    Ok((&subscription.id, group))
 }
 
 /// Who changes something.
@@ -174,6 +185,18 @@ pub fn after(request: &Request) -> Result<String> {
         })
 }
 
+/// How many items a page has: `$top`, else as many as it may.
+pub fn top(request: &Request, most: u32) -> Result<u32> {
+    let Some(text) = request.query("$top").filter(|text| !text.is_empty()) else {
+        return Ok(most);
+    };
+    let top = text.parse().ok().filter(|top| (1..=most).contains(top));
+    top.ok_or_else(|| {
+        let message = format!("The query parameter $top must be a whole number from 1 to {most}.");
+        Error::invalid("InvalidRequest", message).at("$top")
+    })
+}
+
 /// A page as it is answered; `nextLink` is absolute, for clients follow it as it is.
 pub fn page<T>(app: &App, request: &Request, page: Page<T>, item: impl Fn(T) -> Value) -> Response {
     let mut answer = json!({ "value": page.items.into_iter().map(item).collect::<Vec<_>>() });
@@ -181,6 +204,24 @@ pub fn page<T>(app: &App, request: &Request, page: Page<T>, item: impl Fn(T) -> 
         answer["nextLink"] = next_link(&app.settings.base_url, request, &key).into();
     }
     json_ok(&answer)
+}
+
+/// What `…/operations` of a provider answers, by rows of resource, action, and what it does.
+pub fn operations(namespace: &str, display: &str, rows: &[(&str, &str, &str)]) -> Response {
+    let operation = |(resource, action, what): &(&str, &str, &str)| {
+        json!({
+            "name": format!("{namespace}/{resource}/{action}"),
+            "origin": "UserAndSystem",
+            "isDataAction": false,
+            "display": {
+                "provider": display,
+                "resource": resource,
+                "operation": what,
+                "description": what,
+            },
+        })
+    };
+    json_ok(&json!({ "value": rows.iter().map(operation).collect::<Vec<_>>() }))
 }
 
 /// Says how to sign in: ARM's `WWW-Authenticate`, exactly one, for armclient reads no second.

@@ -143,13 +143,9 @@ pub async fn delete(app: App, request: Request) -> Result<Response> {
 /// `GET /subscriptions/{subscription}/providers/Microsoft.NotificationHubs/namespaces`, or of one group.
 pub async fn list_namespaces(app: App, request: Request) -> Result<Response> {
     check_version(&request)?;
-    let subscription = app.subscription(request.param("subscription"))?;
-    let group = request.param("group");
-    if !group.is_empty() {
-        app.resource_group(&subscription.id, group).await?;
-    }
+    let (subscription, group) = super::list_scope(&app, &request).await?;
     let query = ResourceQuery {
-        subscription: &subscription.id,
+        subscription,
         group,
         kind: &NAMESPACE.full(),
         after: &super::after(&request)?,
@@ -219,22 +215,12 @@ pub async fn no_private_links(app: App, request: Request) -> Result<Response> {
 /// `GET /providers/Microsoft.NotificationHubs/operations`.
 pub async fn operations(_: App, request: Request) -> Result<Response> {
     check_version(&request)?;
-    let value: Vec<Value> = OPERATIONS
-        .iter()
-        .map(|(resource, action, operation)| {
-            json!({
-                "name": format!("Microsoft.NotificationHubs/{resource}/{action}"),
-                "isDataAction": false,
-                "display": {
-                    "provider": "Microsoft Notification Hubs",
-                    "resource": resource,
-                    "operation": operation,
-                    "description": operation,
-                },
-            })
-        })
-        .collect();
-    Ok(super::json_ok(&json!({ "value": value })))
+    let provider = NAMESPACE.namespace;
+    Ok(super::operations(
+        provider,
+        "Microsoft Notification Hubs",
+        OPERATIONS,
+    ))
 }
 
 /// The namespace or hub that the path names; its api-version is checked.
