@@ -4,6 +4,7 @@
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use crate::cli::client::{Client, Target};
 use crate::cli::control::{API_VERSION, Control};
@@ -161,16 +162,14 @@ impl Subscription {
             Failure::usage(format!("{name} is not a resource id"))
                 .way_out("give the whole resource id of the subscription")
         })?;
+        let named = format!("name eq '{}'", name.replace('\'', "''"));
+        let named: String = form_urlencoded::byte_serialize(named.as_bytes()).collect();
         let path = format!(
-            "/subscriptions/{subscription}/providers/Microsoft.EventGrid/eventSubscriptions?{API_VERSION}"
+            "/subscriptions/{subscription}/providers/Microsoft.EventGrid/eventSubscriptions?{API_VERSION}&$filter={named}"
         );
         let all = control.send(Method::GET, &path, None).await?;
         let all = all["value"].as_array().cloned().unwrap_or_default();
-        let named = all.iter().filter(|one| {
-            let own = one["name"].as_str().unwrap_or_default();
-            own.eq_ignore_ascii_case(name)
-        });
-        let ids: Vec<&str> = named.filter_map(|one| one["id"].as_str()).collect();
+        let ids: Vec<&str> = all.iter().filter_map(|one| one["id"].as_str()).collect();
         match ids.as_slice() {
             [id] => Ok((*id).to_owned()),
             [] => Err(Failure::failed(format!(

@@ -152,6 +152,11 @@ fn what_became_of_an_event_is_told_and_it_is_had_again() {
     command(&["event", "attempts", subscription, event]);
     command(&["event", "dead-letters", subscription]);
 
+    let name = subscription.rsplit('/').next().unwrap();
+    let two = run(&[&["event", "why", name, event][..], &data_dir].concat());
+    let two = stderr(&two);
+    assert!(two.contains("are 2 event subscriptions tail-"), "{two}");
+
     // What is pending is not delivered again; it is delivered in a moment.
     loop {
         let again = command(&["event", "replay", subscription, "--event", event]);
