@@ -1,7 +1,7 @@
 //! `carillon app`: app registrations, kept in the data directory's database. A running server takes changes up
 //! within seconds.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use domain::directory::AppRegistration;
@@ -115,7 +115,7 @@ impl Location {
             database: self.database,
             ..ServerOptions::default()
         };
-        let config = options.config(Some(Path::new("carillon.toml")))?;
+        let config = options.config()?;
         if !config.data_dir.exists() {
             let message = format!("there is no data directory {}", config.data_dir.display());
             return Err(

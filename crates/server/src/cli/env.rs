@@ -6,7 +6,6 @@ use clap::{Args, ValueEnum};
 
 use super::options::ServerOptions;
 use crate::app::configured;
-use crate::config::Config;
 use crate::environment::Environment;
 use crate::failure::Result;
 
@@ -42,15 +41,13 @@ enum Format {
 
 impl Env {
     pub(super) async fn run(self) -> Result<()> {
-        let default = Path::new(DEFAULT);
-        let file = self.config.as_deref();
-        let file = file.or(default.exists().then_some(default));
         let options = ServerOptions {
+            config: self.config,
             data_dir: self.data_dir,
             ..ServerOptions::default()
         };
-        let config = Config::load(file, &options)?;
-        let environment = match (Environment::read(&config.data_dir), file) {
+        let config = options.config()?;
+        let environment = match (Environment::read(&config.data_dir), options.file()) {
             (Ok(environment), _) => environment,
             (Err(_), Some(file)) => {
                 let environment = configured::environment(&config).await?;
@@ -70,9 +67,6 @@ impl Env {
         Ok(())
     }
 }
-
-/// The configuration that `carillon serve` reads too.
-const DEFAULT: &str = "carillon.toml";
 
 const NOTHING: &str = "start one with `carillon dev`, name its directory with --data-dir DIR, or a configuration with --config FILE";
 

@@ -56,13 +56,16 @@ pub struct LabOptions {
 }
 
 impl ServerOptions {
-    /// The configuration of these options over the environment and the file; `default` is read if it exists.
-    pub fn config(&self, default: Option<&Path>) -> Result<Config> {
-        let file = self
-            .config
-            .as_deref()
-            .or(default.filter(|file| file.exists()));
-        Config::load(file, self)
+    /// The configuration of these options over the environment and the file.
+    pub fn config(&self) -> Result<Config> {
+        Config::load(self.file(), self)
+    }
+
+    /// The configuration file: the one that is named, else `carillon.toml` if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        let default = Path::new("carillon.toml");
+        let named = self.config.as_deref();
+        named.or(default.exists().then_some(default))
     }
 }
 

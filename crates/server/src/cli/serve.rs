@@ -1,7 +1,5 @@
 //! `carillon serve`: the server for real use.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::options::ServerOptions;
@@ -21,7 +19,7 @@ pub struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
-        let config = self.options.config(Some(Path::new("carillon.toml")))?;
+        let config = self.options.config()?;
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
         let server = Server::start(&config, Mode::Serve, telemetry::start_metrics()?).await?;
         tracing::info!(base_url = server.environment.base_url, "ready");

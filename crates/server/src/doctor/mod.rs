@@ -107,8 +107,7 @@ enum Running {
 
 /// Looks at everything that a server with these options needs.
 pub async fn examine(options: &ServerOptions) -> Vec<Finding> {
-    let default = Path::new("carillon.toml");
-    let config = match options.config(Some(default)) {
+    let config = match options.config() {
         Ok(config) => config,
         // Without a configuration nobody knows where the rest is.
         Err(failure) => {
@@ -116,9 +115,7 @@ pub async fn examine(options: &ServerOptions) -> Vec<Finding> {
             return vec![Finding::of("configuration", failure).or_way_out(way_out)];
         }
     };
-    let file = options.config.as_deref();
-    let file = file.or(default.exists().then_some(default));
-    let mut findings = vec![configuration(file)];
+    let mut findings = vec![configuration(options.file())];
     findings.extend(exposure(&config));
     let patient = Patient {
         names: Names::new(&config, config.listen, config.http),
