@@ -163,6 +163,10 @@ fn exposure(config: &Config) -> Vec<Finding> {
     if let Err(failure) = app::webhooks::config(&config.webhooks, Mode::Serve, None) {
         findings.push(Finding::of("webhooks", failure));
     }
+    if let Err(failure) = app::webhooks::events(&config.events) {
+        let way_out = "Mend `events` in the configuration.";
+        findings.push(Finding::of("events", failure).or_way_out(way_out));
+    }
     findings
 }
 

@@ -136,13 +136,15 @@ fn a_configuration_that_is_wrong_is_named() {
         assert_eq!(findings.len(), 1, "{report:#}");
         says(&report, "configuration", "fail", words);
     }
-    let text = "[push]\nca_file = 'none.pem'\n[webhooks]\nca_file = 'empty.pem'\n";
+    let text = "[push]\nca_file = 'none.pem'\n[webhooks]\nca_file = 'empty.pem'\n\
+        [events.functions]\n'/no/function' = 'http://localhost:7071'\n";
     std::fs::write(dir.path().join("carillon.toml"), text).unwrap();
     std::fs::write(dir.path().join("empty.pem"), "").unwrap();
     let (code, report) = doctor(dir.path(), &[]);
     assert_eq!(code, 1);
     says(&report, "push services", "fail", "none.pem");
     says(&report, "webhooks", "fail", "holds no certificate");
+    says(&report, "events", "fail", "/no/function");
     let (code, report) = doctor(dir.path(), &["--config", "/no/such/file.toml"]);
     assert_eq!(code, 1);
     says(&report, "configuration", "fail", "/no/such/file.toml");
