@@ -87,7 +87,7 @@ impl App {
                 return Ok(());
             }
             let bytes = waiting.iter().map(|one| one.event.body.len()).sum();
-            lane.refilled(waiting.len(), bytes);
+            lane.size_pages(waiting.len(), bytes);
             for one in self.claim(lane, waiting).await? {
                 let cargo = Cargo {
                     event: Arc::new(one.event),

@@ -57,16 +57,14 @@ impl App {
 
     async fn run_lane(self, lane: Arc<Lane>) {
         let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
-        let mut refilling = false;
         loop {
             lane.under_way.store(work.len(), Relaxed);
             let now = self.clock.now();
-            let turn = lane.turn(now, refilling);
+            let turn = lane.turn(now);
             for load in turn.loads {
                 self.begin_load(&lane, &turn.destination, load, now, &work);
             }
             if let Some(rows) = turn.refill {
-                refilling = true;
                 let refill = self.clone().refill(Arc::clone(&lane), rows);
                 work.push(Box::pin(async move {
                     refill.await;
@@ -84,7 +82,7 @@ impl App {
                 Some(done) = work.next(), if !work.is_empty() => match done {
                     Done::Answered(sent) => self.take_answer(&lane, *sent, &work),
                     Done::Settled => {}
-                    Done::Refilled => refilling = false,
+                    Done::Refilled => lane.refilled(),
                 },
                 () = lane.wake.notified() => {}
                 () = self.sleep_until(turn.wakes_at) => {}

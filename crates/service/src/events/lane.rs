@@ -49,12 +49,16 @@ pub(super) struct Lane {
 struct State {
     destination: Arc<Destination>,
     queue: Queue<Cargo>,
-    /// Places given to events that are being written: urgent, bulk.
+    /// Places given to events that are being written: bulk, urgent.
     seats: [usize; 2],
+    /// Events that are being written and found no place: they will be behind.
+    standing: usize,
     /// Bytes of events in this lane.
     bytes: usize,
     /// When the first of the backlog is due, as far as is known.
     behind: Option<Timestamp>,
+    /// Whether a page of the backlog is being read.
+    refilling: bool,
     /// Rows of the next page of the backlog.
     page: u32,
     driven: bool,
@@ -135,8 +139,10 @@ impl Lane {
                 destination: Arc::new(destination),
                 queue: Queue::default(),
                 seats: [0, 0],
+                standing: 0,
                 bytes: 0,
                 behind: None,
+                refilling: false,
                 page: FIRST_PAGE,
                 driven: false,
                 closed: false,
@@ -164,6 +170,8 @@ impl Lane {
         if held {
             state.seats[usize::from(urgent)] += 1;
             self.add(&mut state, event);
+        } else {
+            state.standing += 1;
         }
         Seat {
             lane: Arc::clone(self),
@@ -187,14 +195,17 @@ impl Lane {
 
     /// Something waits in the store, due then.
     pub(super) fn note(&self, due_at: Timestamp) {
-        let mut state = self.lock();
-        state.behind = Some(state.behind.map_or(due_at, |known| known.min(due_at)));
-        drop(state);
+        self.lock().note(due_at);
         self.wake.notify_one();
     }
 
-    /// A page was read, in this many bytes.
-    pub(super) fn refilled(&self, rows: usize, bytes: usize) {
+    /// The page of the backlog that was to be read is in memory.
+    pub(super) fn refilled(&self) {
+        self.lock().refilling = false;
+    }
+
+    /// So many rows of a page have this many bytes.
+    pub(super) fn size_pages(&self, rows: usize, bytes: usize) {
         if let Some(size) = bytes.checked_div(rows) {
             let page = u32::try_from(PAGE_BYTES / size.max(1)).unwrap_or(LARGEST_PAGE);
             self.lock().page = page.clamp(1, LARGEST_PAGE);
@@ -202,7 +213,7 @@ impl Lane {
     }
 
     /// What is to be done now.
-    pub(super) fn turn(&self, now: Timestamp, refilling: bool) -> Turn {
+    pub(super) fn turn(&self, now: Timestamp) -> Turn {
         let mut state = self.lock();
         let state = &mut *state;
         let destination = Arc::clone(&state.destination);
@@ -215,13 +226,14 @@ impl Lane {
             Leave::NotBefore(until) => Some(until),
             _ => None,
         };
-        let behind = state.behind.filter(|_| !state.closed && !refilling);
+        let behind = state.behind.filter(|_| !state.closed && !state.refilling);
         let behind = behind.map(|due| due.max(spared_until.unwrap_or(due)));
         let has_space = state.queue.len(false) <= ROOM / 2 && self.may_hold(state);
         let refill = behind.is_some_and(|due| due <= now) && has_space;
         let mut wakes_at = state.queue.wakes_at(rules, now);
         if refill {
             state.behind = None;
+            state.refilling = true;
         } else if has_space {
             wakes_at = [wakes_at, behind].into_iter().flatten().min();
         }
@@ -293,8 +305,9 @@ impl Lane {
     }
 
     fn has_room(&self, state: &State, urgent: bool) -> bool {
-        // What comes later must not overtake what waits in the store.
-        let overtakes = state.destination.order != Order::None && state.behind.is_some();
+        // What comes later must not overtake what waits in the store, or is on its way to or from there.
+        let waits = state.behind.is_some() || state.refilling || state.standing > 0;
+        let overtakes = state.destination.order != Order::None && waits;
         let taken = state.queue.len(urgent) + state.seats[usize::from(urgent)];
         let room = if urgent { URGENT_ROOM } else { ROOM };
         // What would only wait for an endpoint to recover can wait in the store.
@@ -318,24 +331,31 @@ impl Lane {
     }
 }
 
+impl State {
+    fn note(&mut self, due_at: Timestamp) {
+        self.behind = Some(self.behind.map_or(due_at, |known| known.min(due_at)));
+    }
+}
+
 impl Seat {
     /// The event is written: it takes its place, or is known to be behind.
     pub(super) fn take(mut self, due_at: Timestamp) -> Arc<Lane> {
         self.taken = true;
         let lane = Arc::clone(&self.lane);
-        if !self.held {
-            lane.note(due_at);
-            return lane;
-        }
-        let cargo = Cargo {
-            event: Arc::clone(&self.event),
-            attempts: 0,
-            since: due_at,
-        };
         let mut state = lane.lock();
-        state.seats[usize::from(self.urgent)] -= 1;
-        let parcel = parcel(&state.destination, cargo, self.urgent);
-        state.queue.push(parcel);
+        if self.held {
+            let cargo = Cargo {
+                event: Arc::clone(&self.event),
+                attempts: 0,
+                since: due_at,
+            };
+            state.seats[usize::from(self.urgent)] -= 1;
+            let parcel = parcel(&state.destination, cargo, self.urgent);
+            state.queue.push(parcel);
+        } else {
+            state.standing -= 1;
+            state.note(due_at);
+        }
         drop(state);
         lane.wake.notify_one();
         lane
@@ -344,9 +364,14 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if self.held && !self.taken {
+        if self.taken {
+            return;
+        }
+        if self.held {
             self.lane.lock().seats[usize::from(self.urgent)] -= 1;
             self.lane.let_go(std::iter::once(&self.event));
+        } else {
+            self.lane.lock().standing -= 1;
         }
     }
 }

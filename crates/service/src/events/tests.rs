@@ -222,7 +222,8 @@ async fn a_batch_goes_in_one_request_and_fails_as_one() {
 #[tokio::test]
 async fn events_with_the_same_key_keep_their_order_through_failure_and_restart() {
     let server = Server::start().await;
-    let receiver = Receiver::start([Reply::Status(500)]).await;
+    let receiver = Receiver::start([]).await;
+    receiver.refuse("a1");
     let order = json!({ "labels": ["carillon:order-by=data.thread"] });
     server.subscribe("hook", &receiver.url(), order).await;
     server.publish(["a1", "a2", "b1", "a3"]).await;
@@ -244,6 +245,33 @@ async fn events_with_the_same_key_keep_their_order_through_failure_and_restart()
     };
     assert_eq!(of('b'), ["b1", "b2"]);
     assert_eq!(of('a'), ["a1", "a1", "a2", "a3", "a4"]);
+    server.app.stop().await;
+}
+
+/// What comes later must not find a place in memory before what comes earlier has one.
+#[tokio::test]
+async fn while_the_backlog_is_read_what_comes_goes_behind_it() {
+    let server = Server::start().await;
+    let receiver = Receiver::start([]).await;
+    let order = json!({ "labels": ["carillon:order-by=data.thread"] });
+    let id = server.subscribe("hook", &receiver.url(), order).await;
+    server.publish(["a1"]).await;
+    receiver.requests(1).await;
+    server.settled().await;
+    let (app, now) = (&server.app, server.app.clock.now());
+    let event = std::sync::Arc::new(app.events_after("", 1).await.unwrap().remove(0));
+    let lane = app.deliveries.lanes.get(id.key()).unwrap();
+    let has_place = || lane.seat(&event, false).held;
+    assert!(has_place());
+    lane.note(now);
+    assert!(!has_place(), "something waits in the store");
+    assert!(lane.turn(now).refill.is_some());
+    let standing = lane.seat(&event, false);
+    assert!(!standing.held, "it is being read");
+    lane.refilled();
+    assert!(!has_place(), "another is on its way to the store");
+    drop(standing);
+    assert!(has_place());
     server.app.stop().await;
 }
 

@@ -286,6 +286,7 @@ pub(super) struct Receiver {
 #[derive(Default)]
 struct State {
     script: Mutex<VecDeque<Reply>>,
+    refused: Mutex<Option<String>>,
     always: Mutex<Option<Reply>>,
     seen: Mutex<Vec<Seen>>,
     changed: tokio::sync::Notify,
@@ -321,6 +322,11 @@ impl Receiver {
         *self.state.always.lock().unwrap() = reply;
     }
 
+    /// Answers 500 to the first request with this event, whichever comes first.
+    pub(super) fn refuse(&self, id: &str) {
+        *self.state.refused.lock().unwrap() = Some(id.to_owned());
+    }
+
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
@@ -348,6 +354,17 @@ impl Receiver {
     }
 }
 
+impl State {
+    fn reply(&self, seen: &Seen) -> Option<Reply> {
+        let refuses = |id: &mut String| seen.ids().contains(id);
+        if self.refused.lock().unwrap().take_if(refuses).is_some() {
+            return Some(Reply::Status(500));
+        }
+        let next = self.script.lock().unwrap().pop_front();
+        next.or_else(|| self.always.lock().unwrap().clone())
+    }
+}
+
 async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
@@ -368,16 +385,14 @@ async fn answer(
     let body = body.collect().await?.to_bytes();
     let text = String::from_utf8(body.to_vec()).unwrap();
     let body = serde_json::from_str(&text).unwrap();
-    let reply = {
-        let next = state.script.lock().unwrap().pop_front();
-        next.or_else(|| state.always.lock().unwrap().clone())
-    };
-    state.seen.lock().unwrap().push(Seen {
+    let seen = Seen {
         path: parts.uri.path().to_owned(),
         text,
         headers: parts.headers,
         body,
-    });
+    };
+    let reply = state.reply(&seen);
+    state.seen.lock().unwrap().push(seen);
     state.changed.notify_waiters();
     let mut response = Response::new(Full::default());
     // Storage says so of what it has stored.
