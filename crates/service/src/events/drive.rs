@@ -31,8 +31,8 @@ type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 enum Done {
     /// A request was answered, or could not be sent.
     Answered(Box<Sent>),
-    /// What followed from an answer is durable.
-    Settled,
+    /// What followed from an answer is durable; some of it is due again then.
+    Settled(Option<Timestamp>),
     /// The next page of the backlog is in memory.
     Refilled,
 }
@@ -81,7 +81,8 @@ impl App {
             tokio::select! {
                 Some(done) = work.next(), if !work.is_empty() => match done {
                     Done::Answered(sent) => self.take_answer(&lane, *sent, &work),
-                    Done::Settled => {}
+                    Done::Settled(None) => {}
+                    Done::Settled(Some(due_at)) => lane.note(due_at),
                     Done::Refilled => lane.refilled(),
                 },
                 () = lane.wake.notified() => {}
@@ -131,7 +132,7 @@ impl App {
             let ends = old
                 .iter()
                 .map(|parcel| end(destination, &parcel.load, reason, None, now));
-            work.push(self.settle_events(ends.collect()));
+            work.push(self.settle_events(ends.collect(), None));
             lane.let_go(old.iter().map(|parcel| &parcel.load.event));
         }
         if load.parcels.is_empty() {
@@ -280,11 +281,9 @@ impl App {
             parcel
         });
         let back: Vec<_> = back.collect();
-        match next_due {
-            Some(due_at) if back.is_empty() => lane.note(due_at),
-            _ => lane.with(|queue| queue.hold(back, held_until)),
-        }
-        work.push(self.settle_events(settled));
+        let behind = next_due.filter(|_| back.is_empty());
+        lane.with(|queue| queue.hold(back, held_until));
+        work.push(self.settle_events(settled, behind));
     }
 
     /// Ends a lane: what it holds and has not begun goes back to the store.
@@ -299,12 +298,13 @@ impl App {
             .map(|parcel| settlement(&destination, &parcel.load))
             .collect();
         if !settled.is_empty() {
-            self.tasks.spawn(self.settle_events(settled));
+            self.tasks.spawn(self.settle_events(settled, None));
         }
     }
 
-    /// Makes what follows durable; tries until it is or the server stops.
-    fn settle_events(&self, settled: Vec<Settlement>) -> Work {
+    /// Makes what follows durable; tries until it is or the server stops. What then waits in the store is due at `behind`:
+    /// a lane that knew of it earlier would look for it, not find it, and forget it.
+    fn settle_events(&self, settled: Vec<Settlement>, behind: Option<Timestamp>) -> Work {
         let app = self.clone();
         Box::pin(async move {
             loop {
@@ -319,7 +319,7 @@ impl App {
                     }
                 }
             }
-            Done::Settled
+            Done::Settled(behind)
         })
     }
 }

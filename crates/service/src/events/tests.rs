@@ -170,6 +170,29 @@ async fn a_dead_endpoint_is_probed_with_one_event_and_holds_up_nobody_else() {
     server.app.stop().await;
 }
 
+/// The store is busy for longer than the wait: the retry comes as soon as it is due and durable.
+#[tokio::test]
+async fn a_retry_that_is_due_before_it_is_durable_is_not_forgotten() {
+    let server = Server::start().await;
+    let receiver = Receiver::start([Reply::Status(500)]).await;
+    let id = server.subscribe("hook", &receiver.url(), json!({})).await;
+    server.publish(["a1"]).await;
+    let busy = server.app.store.begin().await.unwrap();
+    receiver.requests(1).await;
+    let lane = server.app.deliveries.lanes.get(id.key()).unwrap();
+    while lane.with(|queue| queue.under_way()) > 0 {
+        tokio::task::yield_now().await;
+    }
+    server.advance(12);
+    // It looks for what is due, and whatever other nodes have left.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    drop(busy);
+    receiver.requests(2).await;
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn retry_after_spares_the_endpoint() {
     let server = Server::start().await;
