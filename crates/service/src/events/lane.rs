@@ -120,8 +120,14 @@ impl Lanes {
     }
 
     /// Forgets a lane.
-    pub(super) fn remove(&self, key: &str) -> Option<Arc<Lane>> {
-        self.lock().remove(key)
+    pub(super) fn remove(&self, key: &str) {
+        self.lock().remove(key);
+    }
+
+    /// Bytes of events in all lanes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Lane>>> {
@@ -280,8 +286,8 @@ impl Lane {
     pub(super) fn leave_the_wheel(&self) -> bool {
         let mut state = self.lock();
         let is_idle = state.queue.is_idle() && state.behind.is_none();
-        state.driven = !is_idle;
-        is_idle
+        state.driven = !is_idle && !state.closed;
+        !state.driven
     }
 
     /// Whether nothing happens until the clock moves.
@@ -338,11 +344,15 @@ impl State {
 }
 
 impl Seat {
-    /// The event is written: it takes its place, or is known to be behind.
+    /// The event is written: it takes its place, or is known to be behind. Nothing is sent of a lane that is closed.
     pub(super) fn take(mut self, due_at: Timestamp) -> Arc<Lane> {
-        self.taken = true;
         let lane = Arc::clone(&self.lane);
         let mut state = lane.lock();
+        if state.closed {
+            drop(state);
+            return lane;
+        }
+        self.taken = true;
         if self.held {
             let cargo = Cargo {
                 event: Arc::clone(&self.event),

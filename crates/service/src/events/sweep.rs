@@ -62,12 +62,8 @@ impl App {
         Ok(())
     }
 
-    /// Gives up whatever waits for a subscription that is deleted.
+    /// Gives up whatever waits for a subscription that is deleted, and whose lane has ended with that.
     pub(crate) async fn forget_subscription(&self, key: &str) -> Result<()> {
-        if let Some(lane) = self.deliveries.lanes.remove(key) {
-            lane.let_go(lane.close().iter().map(|parcel| &parcel.load.event));
-            lane.wake.notify_one();
-        }
         let mut tx = self.store.begin().await?;
         tx.drop_deliveries(&destination_id(key)).await?;
         Ok(tx.commit().await?)

@@ -299,6 +299,32 @@ async fn while_the_backlog_is_read_what_comes_goes_behind_it() {
 }
 
 #[tokio::test]
+async fn a_deleted_subscription_leaves_nothing_in_memory() {
+    let server = Server::start().await;
+    let receiver = Receiver::start([]).await;
+    receiver.always(Some(Reply::Hang));
+    let id = server.subscribe("hook", &receiver.url(), json!({})).await;
+    server.publish(["a1"]).await;
+    receiver.requests(1).await;
+    let (app, now) = (&server.app, server.app.clock.now());
+    let lane = app.deliveries.lanes.get(id.key()).unwrap();
+    let event = std::sync::Arc::new(app.events_after("", 1).await.unwrap().remove(0));
+    let late = lane.seat(&event, false);
+    app.delete_resource(&id, &crate::control::Precondition::Always)
+        .await
+        .unwrap();
+    assert!(app.deliveries.lanes.get(id.key()).is_none());
+    // What was being written and what was being sent come to their ends.
+    drop(late.take(now));
+    server.advance(31);
+    while std::sync::Arc::strong_count(&lane) > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(app.deliveries.lanes.bytes(), 0);
+    server.app.stop().await;
+}
+
+#[tokio::test]
 async fn cloud_events_are_delivered_alone_or_as_a_batch() {
     let server = Server::start().await;
     let (one, many) = (Receiver::start([]).await, Receiver::start([]).await);
