@@ -129,6 +129,11 @@ impl From<store::Error> for Error {
                 "ServiceUnavailable",
                 "The server is stopping. Try again.",
             ),
+            store::Error::Unavailable(_) => (
+                Kind::Unavailable,
+                "ServiceUnavailable",
+                "The server cannot use its database now. Try again.",
+            ),
             _ => (
                 Kind::Internal,
                 "InternalServerError",

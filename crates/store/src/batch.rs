@@ -55,7 +55,8 @@ where
     R: Send + 'static,
 {
     /// Starts the task on `tracker`. `commit` writes a batch durably and answers one result an item, in order;
-    /// if it fails as a whole, its items are tried again one by one, so that one bad item fails alone.
+    /// if it fails as a whole, its items are tried again one by one, so that one bad item fails alone. Where the
+    /// database itself is to blame, none of them is: each try might take as long as the first.
     pub fn start<F, Fut>(tracker: &TaskTracker, limits: Limits, commit: F) -> Self
     where
         F: Fn(Vec<Arc<T>>) -> Fut + Send + Sync + 'static,
@@ -114,16 +115,32 @@ where
                     let _ = waiting.answer.send(Err(error));
                 }
             }
+            Err(Error::Unavailable(cause)) => refuse(batch.drain(..), &cause),
             Err(error) => {
                 tracing::warn!(%error, items = batch.len(), "a batch failed; trying its items one by one");
-                for waiting in batch.drain(..) {
+                let mut rest = batch.drain(..);
+                while let Some(waiting) = rest.next() {
                     let alone = commit(vec![waiting.item]).await;
+                    let gone = match &alone {
+                        Err(Error::Unavailable(cause)) => Some(Arc::clone(cause)),
+                        _ => None,
+                    };
                     let _ = waiting
                         .answer
                         .send(alone.and_then(|mut answers| answers.pop().ok_or(Error::Stopping)));
+                    if let Some(cause) = gone {
+                        refuse(rest.by_ref(), &cause);
+                    }
                 }
             }
         }
+    }
+}
+
+fn refuse<T, R>(all: impl Iterator<Item = Waiting<T, R>>, cause: &Arc<sqlx::Error>) {
+    for waiting in all {
+        let error = Error::Unavailable(Arc::clone(cause));
+        let _ = waiting.answer.send(Err(error));
     }
 }
 
@@ -176,6 +193,29 @@ mod tests {
         for (n, answer) in answers.into_iter().enumerate() {
             assert_eq!(answer.is_err(), n == 3, "item {n}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_the_database_is_gone_nobody_waits_for_a_try_of_each() {
+        let commits = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&commits);
+        let gone = move |items: Vec<Arc<u32>>| {
+            // The first commit fails for an item; then the database goes.
+            let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                match first && items.len() > 1 {
+                    true => Err(Error::Sealed),
+                    false => Err::<Vec<u32>, _>(sqlx::Error::PoolTimedOut.into()),
+                }
+            }
+        };
+        let batcher = Batcher::start(&TaskTracker::new(), LIMITS, gone);
+        for _ in 0..2 {
+            let answers = futures_util::future::join_all((0..8).map(|n| batcher.submit(n))).await;
+            let unavailable = |answer: &Result<u32>| matches!(answer, Err(Error::Unavailable(_)));
+            assert!(answers.iter().all(unavailable));
+        }
+        assert_eq!(commits.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]

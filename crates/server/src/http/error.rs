@@ -1,5 +1,7 @@
 //! The one place where a `service::Error` becomes a response: status, headers, and the envelope of its surface.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -44,13 +46,22 @@ pub fn response(surface: Surface, trace: &Trace, error: &Error) -> Response {
         Surface::Hub => hub_error(status, trace, error),
         Surface::EventGrid => eventgrid_error(status, trace, error),
     };
-    if let Kind::Throttled(after) = error.kind {
+    if let Some(after) = retry_after(error.kind) {
         let seconds = after.as_secs().max(1);
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// When a client should come again, of what may go better then.
+fn retry_after(kind: Kind) -> Option<Duration> {
+    match kind {
+        Kind::Throttled(after) => Some(after),
+        Kind::Unavailable => Some(UNAVAILABLE_FOR),
+        _ => None,
+    }
 }
 
 fn status(kind: Kind) -> StatusCode {
@@ -169,3 +180,6 @@ fn eventgrid_error(status: StatusCode, trace: &Trace, error: &Error) -> Response
     let kind = "application/json; charset=utf-8";
     (status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
 }
+
+/// A database that restarts is there again within seconds.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(2);
