@@ -200,6 +200,12 @@ impl Engine {
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // SQLite rolls back by itself when the disk is full, and sqlx then counts a transaction too many: what it
+            // takes for a commit would end a savepoint and nothing more.
+            .before_acquire(|connection, _| {
+                let is_clean = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_clean) })
+            })
             .connect_with(options.clone())
             .await?;
         migrator().run(&write).await?;
@@ -239,5 +245,42 @@ pub(crate) fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
         _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn insert(store: &Store, bytes: usize) -> Result<()> {
+        let mut tx = store.begin().await?;
+        let text = "x".repeat(bytes);
+        tx!(
+            tx,
+            execute,
+            sqlx::query("insert into meta values ($1, $1)").bind(text.as_str())
+        )?;
+        tx.commit().await
+    }
+
+    /// SQLite rolls back by itself then, and sqlx does not know.
+    #[tokio::test]
+    async fn what_is_committed_after_the_disk_was_full_is_there_for_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("full.db").display());
+        let store = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        let Engine::Sqlite { write, .. } = &store.engine else {
+            unreachable!("it is SQLite")
+        };
+        let full = "pragma max_page_count = 1";
+        sqlx::query(full).execute(write).await.unwrap();
+        let error = insert(&store, 100_000).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        let room = "pragma max_page_count = 1000000";
+        sqlx::query(room).execute(write).await.unwrap();
+        drop(store.begin().await.unwrap());
+        insert(&store, 10).await.unwrap();
+        let seen = store.meta(&"x".repeat(10)).await.unwrap();
+        assert_eq!(seen, Some("x".repeat(10)));
     }
 }
