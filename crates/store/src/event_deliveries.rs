@@ -128,7 +128,8 @@ fn claim(values: &str, rows: usize) -> String {
     format!(
         "with v (event_id) as (values {values}) \
          update event_deliveries set owner = ${node} where destination = ${destination} \
-         and event_id in (select event_id from v) and state = 'pending' and owner is null returning event_id"
+         and event_id in (select event_id from v) and state = 'pending' \
+         and (owner is null or owner = ${node}) returning event_id"
     )
 }
 
@@ -361,7 +362,8 @@ impl Tx {
         Ok(made)
     }
 
-    /// Takes rows of a backlog for `node`; answers those that nobody else has taken.
+    /// Takes rows of a backlog for `node`; answers those that nobody else has taken. It can be repeated where it is not
+    /// known whether it was committed.
     pub async fn claim_deliveries(
         &mut self,
         destination: &DestinationId,

@@ -109,14 +109,34 @@ impl App {
             return Ok(waiting);
         }
         let ids: Vec<&EventId> = waiting.iter().map(|one| &one.event.id).collect();
-        let mut tx = self.store.begin().await?;
-        let claimed = tx
-            .claim_deliveries(&lane.id, &ids, &self.settings.node)
-            .await?;
-        tx.commit().await?;
+        let claimed = loop {
+            match self.try_claim(&lane.id, &ids).await {
+                // A commit that was not answered may have been made: what is claimed then is nobody's but this node's.
+                Err(store::Error::Unavailable(error)) => {
+                    tracing::warn!(%error, subscription = lane.key, "a part of a backlog could not be claimed; it is tried again");
+                    let pause = self.clock.sleep(AGAIN);
+                    if self.stopping.run_until_cancelled(pause).await.is_none() {
+                        return Ok(Vec::new());
+                    }
+                }
+                claimed => break claimed?,
+            }
+        };
         let claimed: HashSet<EventId> = claimed.into_iter().collect();
         waiting.retain(|one| claimed.contains(&one.event.id));
         Ok(waiting)
+    }
+
+    async fn try_claim(
+        &self,
+        destination: &DestinationId,
+        events: &[&EventId],
+    ) -> store::Result<Vec<EventId>> {
+        let mut tx = self.store.begin().await?;
+        let node = &self.settings.node;
+        let claimed = tx.claim_deliveries(destination, events, node).await?;
+        tx.commit().await?;
+        Ok(claimed)
     }
 
     /// Gives up what has come due too late, without reading it; whether there was any.

@@ -307,11 +307,14 @@ impl App {
     fn settle_events(&self, settled: Vec<Settlement>, behind: Option<Timestamp>) -> Work {
         let app = self.clone();
         Box::pin(async move {
+            let mut failed = false;
             loop {
                 match app.deliveries.writer.settle(settled.clone()).await {
                     Ok(()) | Err(store::Error::Stopping) => break,
                     Err(error) => {
-                        tracing::error!(%error, "deliveries of events could not be settled; it is tried again");
+                        if !std::mem::replace(&mut failed, true) {
+                            tracing::error!(%error, "deliveries of events could not be settled; it is tried again until they are");
+                        }
                         let pause = app.clock.sleep(Duration::from_secs(1));
                         if app.stopping.run_until_cancelled(pause).await.is_none() {
                             break;

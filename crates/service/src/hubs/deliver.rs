@@ -228,6 +228,7 @@ impl App {
 
     /// Makes the end durable; tries until it is or the server stops.
     async fn settle(&self, id: &NotificationId, ordinal: u32, attempted: &Attempted) -> bool {
+        let mut failed = false;
         loop {
             let settlement = Settlement {
                 notification: id.clone(),
@@ -238,7 +239,9 @@ impl App {
                 Ok(()) => return true,
                 Err(store::Error::Stopping) => return false,
                 Err(error) => {
-                    tracing::error!(%error, notification = %id, "a delivery could not be settled; it is tried again");
+                    if !std::mem::replace(&mut failed, true) {
+                        tracing::error!(%error, notification = %id, "a delivery could not be settled; it is tried again until it is");
+                    }
                     let pause = self.clock.sleep(Duration::from_secs(1));
                     if self.stopping.run_until_cancelled(pause).await.is_none() {
                         return false;
@@ -263,11 +266,26 @@ impl App {
                 if app.stopping.is_cancelled() {
                     return;
                 }
-                if let Err(error) = app.resume_one(&id, ordinals).await {
+                if let Err(error) = app.resume_at_last(&id, &ordinals).await {
                     tracing::error!(%error, notification = %id, "a pending notification could not be read");
                 }
             }
         });
+    }
+
+    /// Nobody else sends what this node has taken upon itself: it waits for a database that is away.
+    async fn resume_at_last(&self, id: &NotificationId, ordinals: &[u32]) -> Result<()> {
+        loop {
+            match self.resume_one(id, ordinals.to_vec()).await {
+                Err(error) if error.kind == Kind::Unavailable => {
+                    let pause = self.clock.sleep(Duration::from_secs(1));
+                    if self.stopping.run_until_cancelled(pause).await.is_none() {
+                        return Err(error);
+                    }
+                }
+                resumed => return resumed,
+            }
+        }
     }
 
     async fn resume_one(&self, id: &NotificationId, ordinals: Vec<u32>) -> Result<()> {
