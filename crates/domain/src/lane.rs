@@ -3,12 +3,14 @@
 //! A [`Queue`] is asked [`Queue::next`] until it has nothing to send, and told with [`Queue::done`] what became of each
 //! load. It holds no clock and knows nothing of what it carries.
 
+mod arrivals;
 mod health;
 mod rate;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+pub use arrivals::Arrivals;
 pub use health::{Health, Leave};
 pub use rate::{Bucket, Rate};
 
@@ -82,6 +84,12 @@ impl<T> Default for Queue<T> {
             health: Health::default(),
             bucket: Bucket::default(),
         }
+    }
+}
+
+impl<T> Extend<Parcel<T>> for Queue<T> {
+    fn extend<I: IntoIterator<Item = Parcel<T>>>(&mut self, parcels: I) {
+        parcels.into_iter().for_each(|parcel| self.push(parcel));
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::event::Event;
 use domain::id::DestinationId;
-use domain::lane::{Leave, Load, Parcel, Queue};
+use domain::lane::{Arrivals, Leave, Load, Parcel, Queue};
 use domain::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -49,6 +49,8 @@ pub(super) struct Lane {
 struct State {
     destination: Arc<Destination>,
     queue: Queue<Cargo>,
+    /// What is written and not in the queue, where the order matters.
+    arrivals: Arrivals<Parcel<Cargo>>,
     /// Places given to events that are being written: bulk, urgent.
     seats: [usize; 2],
     /// Events that are being written and found no place: they will be behind.
@@ -72,6 +74,8 @@ pub(super) struct Seat {
     pub(super) urgent: bool,
     /// Without a place the event goes to the backlog.
     pub(super) held: bool,
+    /// Behind whom, where the order matters.
+    place: Option<u64>,
     taken: bool,
 }
 
@@ -144,6 +148,7 @@ impl Lane {
             state: Mutex::new(State {
                 destination: Arc::new(destination),
                 queue: Queue::default(),
+                arrivals: Arrivals::default(),
                 seats: [0, 0],
                 standing: 0,
                 bytes: 0,
@@ -179,11 +184,14 @@ impl Lane {
         } else {
             state.standing += 1;
         }
+        let ordered = held && state.destination.order != Order::None;
+        let place = ordered.then(|| state.arrivals.begin());
         Seat {
             lane: Arc::clone(self),
             event: Arc::clone(event),
             urgent,
             held,
+            place,
             taken: false,
         }
     }
@@ -196,7 +204,8 @@ impl Lane {
         if let (Some(key), true) = (&parcel.key, due_at > now) {
             state.queue.keep_back(Arc::clone(key), due_at);
         }
-        state.queue.push(parcel);
+        let place = state.arrivals.begin();
+        state.arrive(Some(place), Some(parcel));
     }
 
     /// Something waits in the store, due then.
@@ -269,7 +278,11 @@ impl Lane {
         let mut state = self.lock();
         state.closed = true;
         state.behind = None;
-        state.queue.drain()
+        let State {
+            queue, arrivals, ..
+        } = &mut *state;
+        queue.extend(arrivals.drain());
+        queue.drain()
     }
 
     /// Whether it sends nothing more.
@@ -285,7 +298,8 @@ impl Lane {
     /// Leaves the wheel if there is nothing to do.
     pub(super) fn leave_the_wheel(&self) -> bool {
         let mut state = self.lock();
-        let is_idle = state.queue.is_idle() && state.behind.is_none();
+        let waits = state.behind.is_some() || !state.arrivals.is_empty();
+        let is_idle = state.queue.is_idle() && !waits;
         state.driven = !is_idle && !state.closed;
         !state.driven
     }
@@ -338,6 +352,16 @@ impl Lane {
 }
 
 impl State {
+    /// A parcel comes to its place, or never will; without one it goes behind what is there.
+    fn arrive(&mut self, place: Option<u64>, parcel: Option<Parcel<Cargo>>) {
+        match place {
+            Some(place) => self.arrivals.finish(place, parcel),
+            None => self.queue.extend(parcel),
+        }
+        self.queue
+            .extend(std::iter::from_fn(|| self.arrivals.pop()));
+    }
+
     fn note(&mut self, due_at: Timestamp) {
         self.behind = Some(self.behind.map_or(due_at, |known| known.min(due_at)));
     }
@@ -361,7 +385,7 @@ impl Seat {
             };
             state.seats[usize::from(self.urgent)] -= 1;
             let parcel = parcel(&state.destination, cargo, self.urgent);
-            state.queue.push(parcel);
+            state.arrive(self.place, Some(parcel));
         } else {
             state.standing -= 1;
             state.note(due_at);
@@ -378,8 +402,12 @@ impl Drop for Seat {
             return;
         }
         if self.held {
-            self.lane.lock().seats[usize::from(self.urgent)] -= 1;
+            let mut state = self.lane.lock();
+            state.seats[usize::from(self.urgent)] -= 1;
+            state.arrive(self.place, None);
+            drop(state);
             self.lane.let_go(std::iter::once(&self.event));
+            self.lane.wake.notify_one();
         } else {
             self.lane.lock().standing -= 1;
         }

@@ -298,6 +298,34 @@ async fn while_the_backlog_is_read_what_comes_goes_behind_it() {
     server.app.stop().await;
 }
 
+/// Whoever waits for a commit runs when there is a thread for it.
+#[tokio::test]
+async fn events_go_in_the_order_in_which_their_transactions_were_begun() {
+    let server = Server::start().await;
+    let receiver = Receiver::start([]).await;
+    let order = json!({ "labels": ["carillon:order-by=data.thread"] });
+    let id = server.subscribe("hook", &receiver.url(), order).await;
+    server.publish(["a1", "a2", "a3"]).await;
+    receiver.requests(3).await;
+    server.settled().await;
+    let (app, now) = (&server.app, server.app.clock.now());
+    let lane = app.deliveries.lanes.get(id.key()).unwrap();
+    let events = app.events_after("", 3).await.unwrap().into_iter();
+    let mut seats = events.map(|event| lane.seat(&std::sync::Arc::new(event), false));
+    let (first, second, third) = (seats.next(), seats.next(), seats.next());
+    app.drive(third.unwrap().take(now));
+    app.drive(first.unwrap().take(now));
+    receiver.requests(4).await;
+    server.settled().await;
+    assert_eq!(receiver.ids()[3..], ["a1"]);
+    // The transaction has failed: nobody waits for it any more.
+    drop(second);
+    receiver.requests(5).await;
+    server.settled().await;
+    assert_eq!(receiver.ids()[3..], ["a1", "a3"]);
+    server.app.stop().await;
+}
+
 #[tokio::test]
 async fn a_deleted_subscription_leaves_nothing_in_memory() {
     let server = Server::start().await;
