@@ -31,27 +31,16 @@ start() {
   fi
   dir=$(mktemp -d /tmp/carillon-pg.XXXXXX)
   trap stop EXIT
-  # PostgreSQL refuses to run as root.
-  local as=()
-  if [ "$(id -u)" = 0 ]; then
-    local owner
-    owner=$(id -un postgres 2>/dev/null || echo nobody)
-    chown "$owner" "$dir"
-    as=(setpriv --reuid="$owner" --regid="$(id -g "$owner")" --clear-groups)
-  fi
-  (cd "$dir" && exec "${as[@]}" "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-locale --no-sync) \
-    >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; return 1; }
-  # A socket in a directory of its own: no port to collide, nobody else can connect. Nothing here need outlive a crash.
-  (cd "$dir" && exec "${as[@]}" "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off \
-    -c max_connections=300) >"$dir/server.log" 2>&1 &
+  export PATH="$PATH:$bin"
+  "$here/postgres.sh" "$dir" >"$dir/server.log" 2>&1 &
   server=$!
-  for _ in $(seq 100); do
-    if "$bin/pg_isready" -q -h "$dir" -U postgres; then
-      export PATH="$PATH:$bin"
+  for _ in $(seq 300); do
+    if pg_isready -q -h "$dir" -U postgres; then
       export TEST_POSTGRES="postgres://postgres@${dir//\//%2F}"
-      say "PostgreSQL $("$bin/postgres" --version | grep -o '[0-9.]*' | head -n 1) is ready"
+      say "PostgreSQL $(postgres --version | grep -o '[0-9.]*' | head -n 1) is ready"
       return
     fi
+    kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
   cat "$dir/server.log" >&2
