@@ -1,5 +1,6 @@
 //! A webhook of somebody else: answers as told, and remembers what it was sent.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
@@ -34,8 +35,16 @@ type Text = dyn Fn(&Got) -> String + Send + Sync;
 pub struct Receiver {
     /// `http://127.0.0.1:PORT/hook?code=secret`.
     pub url: String,
-    got: Arc<Mutex<Vec<Got>>>,
+    state: Arc<State>,
     _task: JoinSet<()>,
+}
+
+struct State {
+    got: Mutex<Vec<Got>>,
+    /// Deliveries that are still to be left without an answer.
+    silent: AtomicUsize,
+    answer: Box<Answer>,
+    text: Box<Text>,
 }
 
 impl Receiver {
@@ -46,19 +55,23 @@ impl Receiver {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook?code=secret", listener.local_addr().unwrap());
-        let got: Arc<Mutex<Vec<Got>>> = Arc::default();
-        let (kept, answer, text): (_, Arc<Answer>, Arc<Text>) =
-            (Arc::clone(&got), Arc::new(answer), Arc::new(text));
+        let state = Arc::new(State {
+            got: Mutex::default(),
+            silent: AtomicUsize::new(0),
+            answer: Box::new(answer),
+            text: Box::new(text),
+        });
+        let kept = Arc::clone(&state);
         let router = axum::Router::new().fallback(move |request: http::Request<Body>| {
-            let (kept, answer, text) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&text));
-            async move { reply(request, &kept, &*answer, &*text).await }
+            let state = Arc::clone(&kept);
+            async move { reply(request, &state).await }
         });
         let serve = axum::serve(listener, router);
         let mut task = JoinSet::new();
         task.spawn(async move { serve.await.unwrap() });
         Self {
             url,
-            got,
+            state,
             _task: task,
         }
     }
@@ -84,18 +97,18 @@ impl Receiver {
         .await
     }
 
+    /// The next deliveries, so many, get no answer, ever.
+    pub fn hang(&self, deliveries: usize) {
+        self.state.silent.store(deliveries, SeqCst);
+    }
+
     /// What it got, oldest first.
     pub fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap().clone()
+        self.state.got.lock().unwrap().clone()
     }
 }
 
-async fn reply(
-    request: http::Request<Body>,
-    kept: &Mutex<Vec<Got>>,
-    answer: &Answer,
-    text: &Text,
-) -> Response {
+async fn reply(request: http::Request<Body>, state: &State) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let got = Got {
@@ -104,7 +117,12 @@ async fn reply(
         headers: parts.headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
-    let response = answer(&got).body(Body::from(text(&got))).unwrap();
-    kept.lock().unwrap().push(got);
-    response
+    let response = (state.answer)(&got).body(Body::from((state.text)(&got)));
+    let is_delivery = got.header("aeg-event-type") == "Notification";
+    state.got.lock().unwrap().push(got);
+    let fewer = |silent: usize| silent.checked_sub(1);
+    if is_delivery && state.silent.fetch_update(SeqCst, SeqCst, fewer).is_ok() {
+        std::future::pending::<()>().await;
+    }
+    response.unwrap()
 }

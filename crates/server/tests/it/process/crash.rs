@@ -1,6 +1,7 @@
 //! SIGKILL in the middle of sends: what was answered 201 reaches the phones all the same.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::path::Path;
 
 use futures_util::stream::{self, StreamExt};
@@ -20,8 +21,35 @@ const PHONES: usize = 20;
 /// How often a phone is asked, ten seconds each, before a notification counts as lost.
 const PATIENCE: usize = 6;
 
+/// Makes the requests, many at once, and kills the server when `enough` of them are accepted; what they made.
+pub async fn kill_amid<T, F>(
+    server: Process,
+    requests: impl Iterator<Item = F>,
+    enough: usize,
+) -> Vec<T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let accepted = watch::Sender::new(0_usize);
+    let mut seen = accepted.subscribe();
+    let kill = async {
+        seen.wait_for(|count| *count >= enough).await.unwrap();
+        server.signal("KILL");
+        assert!(!server.ended_well());
+    };
+    let accepted = &accepted;
+    let counted = requests.map(|request| async move {
+        let made = request.await;
+        accepted.send_modify(|count| *count += usize::from(made.is_some()));
+        made
+    });
+    let all = stream::iter(counted).buffer_unordered(AT_ONCE);
+    let made = all.filter_map(std::future::ready).collect();
+    tokio::join!(made, kill).0
+}
+
 /// A lab that survives, and a data directory whose hub pushes to it and is linked; with its env.json.
-async fn lab_and_hub(lab_dir: &Path, dir: &Path) -> (Process, Value) {
+pub async fn lab_and_hub(lab_dir: &Path, dir: &Path) -> (Process, Value) {
     let lab = Process::lab(lab_dir);
     // The same authority and credentials, so that the server believes this lab and is believed by it.
     for file in ["ca.pem", "ca.key", "lab-credentials.json"] {
@@ -61,51 +89,53 @@ async fn phones(lab: &Process, count: usize) -> Vec<Phone> {
     phones
 }
 
-/// Sends all, kills the server once enough are accepted; the numbers of those that were answered 201.
-async fn send_and_kill(server: Process, hub: &Value, phones: &[Phone]) -> BTreeSet<usize> {
-    let connection =
-        ConnectionString::parse(hub["connection_strings"]["send"].as_str().unwrap()).unwrap();
-    let base_url = server.text("base_url").to_owned();
-    let http = server.client().build().unwrap();
-    let expires = service::Clock::System.now().secs() + 600;
-    let sas =
-        Key::new(&connection.key).sign(&connection.key_name, &format!("{base_url}/hub"), expires);
-    let accepted = watch::Sender::new(0_usize);
-    let mut seen = accepted.subscribe();
-    let kill = async {
-        seen.wait_for(|count| *count >= ENOUGH).await.unwrap();
-        server.signal("KILL");
-        assert!(!server.ended_well());
-    };
-    let send = |number: usize| {
-        let request = http
-            .post(format!(
-                "{base_url}/hub/messages?direct&api-version=2015-04"
-            ))
-            .header("authorization", &sas)
+/// The hub, as those who send see it.
+pub struct Sender {
+    http: reqwest::Client,
+    url: String,
+    sas: String,
+}
+
+impl Sender {
+    pub fn of(server: &Process, hub: &Value) -> Self {
+        let connection = hub["connection_strings"]["send"].as_str().unwrap();
+        let connection = ConnectionString::parse(connection).unwrap();
+        let url = format!("{}/hub", server.text("base_url"));
+        let expires = service::Clock::System.now().secs() + 600;
+        Self {
+            http: server.client().build().unwrap(),
+            sas: Key::new(&connection.key).sign(&connection.key_name, &url, expires),
+            url: format!("{url}/messages?direct&api-version=2015-04"),
+        }
+    }
+
+    /// Sends an alert with this number.
+    pub async fn send(&self, number: usize, phone: &Phone) -> reqwest::Result<reqwest::Response> {
+        let request = self
+            .http
+            .post(&self.url)
+            .header("authorization", &self.sas)
             .header("servicebusnotification-format", "apple")
-            .header(
-                "servicebusnotification-devicehandle",
-                &phones[number % PHONES].token,
-            )
+            .header("servicebusnotification-devicehandle", &phone.token)
             .header("content-type", "application/json")
             .body(json!({ "aps": { "alert": number.to_string() } }).to_string());
-        let accepted = &accepted;
-        async move {
-            let answer = request.send().await.ok()?;
-            (answer.status() == 201).then(|| {
-                accepted.send_modify(|count| *count += 1);
-                number
-            })
-        }
+        request.send().await
+    }
+}
+
+/// Sends all, kills the server once enough are accepted; the numbers of those that were answered 201.
+async fn send_and_kill(server: Process, hub: &Value, phones: &[Phone]) -> BTreeSet<usize> {
+    let sender = Sender::of(&server, hub);
+    let send = |number: usize| {
+        let sent = sender.send(number, &phones[number % PHONES]);
+        async move { (sent.await.ok()?.status() == 201).then_some(number) }
     };
-    let sends = stream::iter(0..SENDS).map(send).buffer_unordered(AT_ONCE);
-    let sends = sends.filter_map(async |number| number).collect();
-    tokio::join!(sends, kill).0
+    let sent = kill_amid(server, (0..SENDS).map(send), ENOUGH).await;
+    sent.into_iter().collect()
 }
 
 /// The numbers that a phone got; waits while one of `wanted` is missing, but not for ever.
-async fn received(lab: &Process, phone: &str, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
+pub async fn received(lab: &Process, phone: &str, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
     let http = lab.client().build().unwrap();
     let control = lab.env["lab"]["control_url"].as_str().unwrap();
     let (mut got, mut after) = (BTreeSet::new(), 0);
@@ -182,32 +212,22 @@ async fn call_and_kill(server: Process, access_key: &str, phone: &str) -> BTreeS
     let base_url = server.text("base_url").to_owned();
     let http = server.client().build().unwrap();
     register(&server, &bob, "APNS", phone).await;
-    let accepted = watch::Sender::new(0_usize);
-    let mut seen = accepted.subscribe();
-    let kill = async {
-        seen.wait_for(|count| *count >= ENOUGH_CALLS).await.unwrap();
-        server.signal("KILL");
-        assert!(!server.ended_well());
-    };
     let place = |_| {
         let body = json!({ "targets": [{ "rawId": bob.id }], "ringTimeoutInSeconds": 120 });
         let request = http
             .post(format!("{base_url}/calling/calls"))
             .bearer_auth(&alice.token)
             .json(&body);
-        let accepted = &accepted;
         async move {
             let answer = request.send().await.ok()?;
             let placed = answer.status() == 201;
-            accepted.send_modify(|count| *count += usize::from(placed));
             // A 201 whose body the kill cut off names no call to look for.
             let call: Value = answer.json().await.ok()?;
             placed.then(|| call["id"].as_str().unwrap().to_owned())
         }
     };
-    let calls = stream::iter(0..CALLS).map(place).buffer_unordered(AT_ONCE);
-    let calls = calls.filter_map(async |id| id).collect();
-    tokio::join!(calls, kill).0
+    let placed = kill_amid(server, (0..CALLS).map(place), ENOUGH_CALLS).await;
+    placed.into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ mod connections;
 mod crash;
 mod doctor;
 mod env;
+mod events;
 mod lifetime;
+mod outage;
 mod people;
 mod push;
 
@@ -34,9 +36,16 @@ pub struct Process {
 
 const STDOUT: &str = "stdout.log";
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_carillon");
+
 /// The command, told nothing by the environment of whoever runs the tests.
 pub fn carillon(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    by(PROGRAM, args)
+}
+
+/// A command that may start ours.
+fn by(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args);
     for (name, _) in std::env::vars() {
         if name.starts_with("CARILLON_") {

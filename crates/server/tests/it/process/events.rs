@@ -1,0 +1,160 @@
+//! A topic, its publishers and its webhook, for tests of whole processes; and SIGKILL in the middle of both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::crash::kill_amid;
+use super::{Process, directory, run, stderr};
+use crate::receiver::Receiver;
+
+const EVENTS: usize = 2_000;
+/// Accepted events after which the server is killed.
+const ENOUGH: usize = 1_000;
+/// Requests that the server is killed amid.
+const UNDER_WAY: usize = 16;
+/// So slow that most of what is accepted is still to be delivered.
+const SLOWLY: &str = "carillon:rate-limit=50/s";
+
+/// The topic of `carillon dev`, as publishers see it.
+pub struct Topic {
+    http: reqwest::Client,
+    endpoint: String,
+    key: String,
+}
+
+impl Topic {
+    pub fn of(server: &Process) -> Self {
+        let topic = &server.env["eventgrid"];
+        Self {
+            http: server.client().build().unwrap(),
+            endpoint: topic["endpoint"].as_str().unwrap().to_owned(),
+            key: topic["key"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Publishes the event with this number.
+    pub async fn publish(&self, number: usize, data: &str) -> reqwest::Result<reqwest::Response> {
+        let event = json!([{ "id": number.to_string(), "subject": "/s", "eventType": "Contoso.Counted",
+            "eventTime": "2026-11-24T04:18:16Z", "data": { "text": data }, "dataVersion": "1" }]);
+        let request = self.http.post(&self.endpoint).json(&event);
+        request.header("aeg-sas-key", &self.key).send().await
+    }
+}
+
+/// Subscribes a webhook to that topic with these labels, and waits until it is asked and has agreed.
+pub async fn subscribe(server: &Process, webhook: &Receiver, labels: &[&str]) {
+    let destination =
+        json!({ "endpointType": "WebHook", "properties": { "endpointUrl": webhook.url } });
+    let body = json!({ "properties": { "destination": destination, "labels": labels } });
+    control(server, "put", &body);
+    while control(server, "get", &Value::Null)["properties"]["provisioningState"] != "Succeeded" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Gives that subscription other labels.
+pub fn relabel(server: &Process, labels: &[&str]) {
+    control(server, "patch", &json!({ "labels": labels }));
+}
+
+fn control(server: &Process, verb: &str, body: &Value) -> Value {
+    let (subscription, group) = (
+        server.text("subscription_id"),
+        server.text("resource_group"),
+    );
+    let path = format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/events\
+         /eventSubscriptions/hook?api-version=2025-02-15"
+    );
+    let body = body.to_string();
+    let args = [verb, &path, &body, "--data-dir", server.data_dir()];
+    let args: Vec<_> = match verb {
+        "get" => args.into_iter().filter(|arg| *arg != body).collect(),
+        _ => args.into(),
+    };
+    let done = run(&args);
+    assert!(done.status.success(), "{}", stderr(&done));
+    serde_json::from_slice(&done.stdout).unwrap_or_default()
+}
+
+/// Each event that the webhook got, with the server's ids that it came with, once for each time.
+pub fn received(webhook: &Receiver) -> BTreeMap<usize, Vec<String>> {
+    let mut all: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for got in webhook.got() {
+        if got.header("aeg-event-type") == "Notification" {
+            let id = got.header("aeg-output-event-id").to_owned();
+            let number = got.body[0]["id"].as_str().unwrap().parse().unwrap();
+            all.entry(number).or_default().push(id);
+        }
+    }
+    all
+}
+
+/// Waits until the webhook got at least so many different events.
+async fn until_received(webhook: &Receiver, count: usize) {
+    while received(webhook).len() < count {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the webhook got all of them, but not for ever.
+pub async fn until_complete(webhook: &Receiver, accepted: &BTreeSet<usize>) {
+    let mut missing = accepted.clone();
+    for _ in 0..600 {
+        let received = received(webhook);
+        missing.retain(|number| !received.contains_key(number));
+        if missing.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!(
+        "{} of {} answered 200 are missing: {missing:?}",
+        missing.len(),
+        accepted.len()
+    );
+}
+
+// More than one thread: the requests go on while the test waits for the killed process.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_answered_200_is_lost_when_the_server_is_killed() {
+    let dir = directory();
+    let webhook = Receiver::willing().await;
+    let server = Process::start(dir.path(), &[]);
+    subscribe(&server, &webhook, &[SLOWLY]).await;
+    webhook.hang(UNDER_WAY);
+    let topic = Topic::of(&server);
+    let publish = |number| {
+        let topic = &topic;
+        async move {
+            let answer = topic.publish(number, "").await.ok()?;
+            (answer.status() == 200).then_some(number)
+        }
+    };
+    let accepted = kill_amid(server, (0..EVENTS).map(publish), ENOUGH).await;
+    let accepted: BTreeSet<usize> = accepted.into_iter().collect();
+    assert!(accepted.len() < EVENTS, "{} were accepted", accepted.len());
+
+    // The next run is killed while it delivers what the first one left.
+    let again = Process::start(dir.path(), &[]);
+    until_received(&webhook, received(&webhook).len() + UNDER_WAY).await;
+    again.signal("KILL");
+    assert!(!again.ended_well());
+    let delivered = received(&webhook);
+    assert!(!accepted.iter().all(|number| delivered.contains_key(number)));
+
+    let last = Process::start(dir.path(), &[]);
+    relabel(&last, &[]);
+    until_complete(&webhook, &accepted).await;
+    let mut repeated = 0;
+    for (number, ids) in received(&webhook) {
+        assert!(
+            ids.iter().all(|id| *id == ids[0]),
+            "event {number}: {ids:?}"
+        );
+        repeated += usize::from(ids.len() > 1);
+    }
+    assert!(repeated >= UNDER_WAY, "{repeated} came more than once");
+}
