@@ -1,0 +1,90 @@
+//! The context of a ringing call: what it is good for, and for how long.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{CALLBACK, Stage, id};
+use crate::calling::told;
+use crate::comm::User;
+
+#[tokio::test]
+async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
+    let stage = Stage::set().await;
+    let (bobs, carols) = (
+        stage.phone(&stage.bob).await,
+        stage.phone(&stage.carol).await,
+    );
+    let leg = stage.create(&[&stage.bob]).await;
+    told(&bobs, 1).await;
+    let first = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
+    let redirect =
+        |context: &Value, to: &User| json!({ "incomingCallContext": context, "target": id(to) });
+    let done = stage
+        .post(":redirect", &redirect(&first, &stage.carol))
+        .await;
+    assert_eq!((done.status, done.body.as_str()), (204, ""));
+    assert_eq!(
+        told(&bobs, 2).await[1]["payload"]["data"]["reason"],
+        "redirected"
+    );
+    assert_eq!(
+        told(&carols, 1).await[0]["payload"]["data"]["recipientId"],
+        stage.carol.id.as_str()
+    );
+    assert!(
+        stage.told(&leg).await.is_empty(),
+        "a redirect is no news for the caller"
+    );
+    // The first context is used up.
+    for path in [":answer", ":reject", ":redirect"] {
+        let body = json!({ "incomingCallContext": first, "callbackUri": CALLBACK, "target": id(&stage.carol) });
+        let late = stage.post(path, &body).await;
+        assert_eq!(
+            (late.status, &late.json()["error"]["code"]),
+            (404, &json!("8522")),
+            "{path}"
+        );
+    }
+    // Back and forth, until it has been handed on five times.
+    let (mut to, mut from) = (&stage.bob, &stage.carol);
+    for _ in 0..4 {
+        stage.comm.test.app.clock.advance(Duration::from_secs(1));
+        let context = stage.incoming(from).await.last().unwrap()["incomingCallContext"].clone();
+        let done = stage.post(":redirect", &redirect(&context, to)).await;
+        assert_eq!(done.status, 204, "{}", done.body);
+        (to, from) = (from, to);
+    }
+    let context = stage.incoming(from).await.last().unwrap()["incomingCallContext"].clone();
+    let refused = stage.post(":redirect", &redirect(&context, to)).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (400, &json!("8521"))
+    );
+    stage.accept(from, &leg).await;
+    stage
+        .is_told(
+            &leg,
+            &[
+                "CallConnected 200/0 op-create",
+                "ParticipantsUpdated 200/0 -",
+            ],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_context_is_good_for_its_own_resource_and_only_as_it_was_signed() {
+    let stage = Stage::set().await;
+    stage.create(&[&stage.bob]).await;
+    let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
+    let forged = format!("{}x", context.as_str().unwrap());
+    for bad in ["INCOMING-CONTEXT", "", "a.b.c", &forged] {
+        let answer = stage.answer(&json!(bad)).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (400, &json!("8523")),
+            "{bad}"
+        );
+    }
+}
