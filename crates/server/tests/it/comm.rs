@@ -10,7 +10,7 @@ use service::control::Seeded;
 use wire::auth::hmac;
 
 use crate::hub::object;
-use crate::phones::Phones;
+use crate::phones::{Phone, Phones};
 use crate::support::{Answer, NOW, TestApp};
 
 /// A server with the communication resource `comm` and the hub `hub`.
@@ -31,12 +31,14 @@ impl Comm {
         Self::of(TestApp::start().await, &crate::hub::unreachable()).await
     }
 
-    /// With a device lab.
+    /// With a device lab, to whose phones the linked hub leads.
     pub async fn with_phones() -> (Self, Phones) {
         let clock = Clock::manual(NOW);
         let phones = Phones::start(&clock).await;
         let test = TestApp::start_trusting(clock, vec![phones.root.clone()]).await;
-        (Self::of(test, &phones.hub()).await, phones)
+        let comm = Self::of(test, &phones.hub()).await;
+        comm.link().await;
+        (comm, phones)
     }
 
     /// With the credentials of the hub body `hub`.
@@ -115,6 +117,29 @@ impl Comm {
         };
         let headers = [("authorization", bearer.as_str())];
         self.test.send(method, path, &headers, &body).await
+    }
+
+    /// New users, as many as are named.
+    pub async fn users<const N: usize>(&self) -> [User; N] {
+        let mut users = Vec::with_capacity(N);
+        for _ in 0..N {
+            users.push(self.user().await);
+        }
+        users.try_into().unwrap_or_else(|_| unreachable!())
+    }
+
+    /// A new iPhone of `user`, with the registration id `iphone`.
+    pub async fn iphone<'l>(&self, user: &User, phones: &'l Phones) -> Phone<'l> {
+        let phone = phones.iphone("voip").await;
+        self.register(user, "iphone", "APNS", &phone.token).await;
+        phone
+    }
+
+    /// A new Android phone of `user`, with the registration id `android`.
+    pub async fn android<'l>(&self, user: &User, phones: &'l Phones) -> Phone<'l> {
+        let phone = phones.android().await;
+        self.register(user, "android", "FCM", &phone.token).await;
+        phone
     }
 
     /// Registers a push token of `user` as the device `id`.

@@ -162,9 +162,8 @@ async fn two_nodes_end_a_call_once() {
     let first = TestApp::start_node(&url, "first", clock.clone(), roots.clone()).await;
     let comm = Comm::of(first, &phones.hub()).await;
     comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let iphone = phones.iphone("voip").await;
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
+    let [alice, bob] = comm.users().await;
+    let iphone = comm.iphone(&bob, &phones).await;
     let mut calls = Vec::new();
     for _ in 0..10 {
         calls.push(place(&comm, &alice, &[&bob]).await);

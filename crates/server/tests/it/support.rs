@@ -30,6 +30,13 @@ impl Answer {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
+
+    /// Insists that it is an error with this status and code.
+    #[track_caller]
+    pub fn is_refused(&self, status: u16, code: &str) {
+        let said = &self.json()["error"]["code"];
+        assert_eq!((self.status, said), (status, &code.into()), "{}", self.body);
+    }
 }
 
 const CALLBACK_KEY: &str = include_str!("../../../../fixtures/entra/client-key.pem");

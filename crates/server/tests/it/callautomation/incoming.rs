@@ -40,11 +40,7 @@ async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
     for path in [":answer", ":reject", ":redirect"] {
         let body = json!({ "incomingCallContext": first, "callbackUri": CALLBACK, "target": id(&stage.carol) });
         let late = stage.post(path, &body).await;
-        assert_eq!(
-            (late.status, &late.json()["error"]["code"]),
-            (404, &json!("8522")),
-            "{path}"
-        );
+        late.is_refused(404, "8522");
     }
     // Back and forth, until it has been handed on five times.
     let (mut to, mut from) = (&stage.bob, &stage.carol);
@@ -57,10 +53,7 @@ async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
     }
     let context = stage.incoming(from).await.last().unwrap()["incomingCallContext"].clone();
     let refused = stage.post(":redirect", &redirect(&context, to)).await;
-    assert_eq!(
-        (refused.status, &refused.json()["error"]["code"]),
-        (400, &json!("8521"))
-    );
+    refused.is_refused(400, "8521");
     stage.accept(from, &leg).await;
     stage
         .is_told(
@@ -81,10 +74,6 @@ async fn a_context_is_good_for_its_own_resource_and_only_as_it_was_signed() {
     let forged = format!("{}x", context.as_str().unwrap());
     for bad in ["INCOMING-CONTEXT", "", "a.b.c", &forged] {
         let answer = stage.answer(&json!(bad)).await;
-        assert_eq!(
-            (answer.status, &answer.json()["error"]["code"]),
-            (400, &json!("8523")),
-            "{bad}"
-        );
+        answer.is_refused(400, "8523");
     }
 }

@@ -29,8 +29,7 @@ impl Stage {
     /// Bob and Carol have an iPhone each.
     async fn set() -> Self {
         let (comm, phones) = Comm::with_phones().await;
-        comm.link().await;
-        let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
+        let [alice, bob, carol] = comm.users().await;
         let stage = Self {
             comm,
             phones,
@@ -46,11 +45,7 @@ impl Stage {
 
     /// A new iPhone of `user`.
     async fn phone(&self, user: &User) -> Phone<'_> {
-        let phone = self.phones.iphone("voip").await;
-        self.comm
-            .register(user, "iphone", "APNS", &phone.token)
-            .await;
-        phone
+        self.comm.iphone(user, &self.phones).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -61,6 +56,27 @@ impl Stage {
             body.to_string()
         };
         self.comm.signed("POST", &path, &body).await
+    }
+
+    /// A POST that carries a `Repeatability-Request-ID`.
+    async fn repeatable(&self, path: &str, repeat: &str, body: &Value) -> Answer {
+        let path = format!("/calling/callConnections{path}?api-version=2026-03-12");
+        let body = body.to_string();
+        let signed = self.comm.signature("POST", &path, &body);
+        let signed = signed.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers: Vec<_> = signed
+            .chain([
+                ("repeatability-request-id", repeat),
+                ("repeatability-first-sent", "Tue, 24 Nov 2026 04:18:16 GMT"),
+            ])
+            .collect();
+        self.comm.test.send("POST", &path, &headers, &body).await
+    }
+
+    /// The application leaves.
+    async fn leave(&self, leg: &Value) -> Answer {
+        let path = format!("/calling/callConnections{}?api-version=2026-03-12", cc(leg));
+        self.comm.signed("DELETE", &path, "").await
     }
 
     async fn get(&self, path: &str) -> Answer {

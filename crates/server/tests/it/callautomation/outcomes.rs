@@ -45,10 +45,7 @@ async fn a_created_call_rings_phones_and_is_answered_by_one() {
     assert_eq!(stage.get(&one("4:+15550101")).await.status, 404);
     // The context is used up: a device was faster.
     let late = stage.answer(&incoming[0]["incomingCallContext"]).await;
-    assert_eq!(
-        (late.status, &late.json()["error"]["code"]),
-        (409, &json!("8519"))
-    );
+    late.is_refused(409, "8519");
 }
 
 #[tokio::test]
@@ -77,10 +74,7 @@ async fn an_application_answers_a_call_that_a_client_placed() {
         (409, &json!("CallAcceptedElsewhere"))
     );
     let again = stage.answer(&context).await;
-    assert_eq!(
-        (again.status, &again.json()["error"]["code"]),
-        (409, &json!("8519"))
-    );
+    again.is_refused(409, "8519");
     verb(&stage.comm, &stage.alice, &call, "hangUp", &Value::Null).await;
     let wanted = [
         "CallConnected 200/0 op-answer",
@@ -89,10 +83,7 @@ async fn an_application_answers_a_call_that_a_client_placed() {
     ];
     stage.is_told(&leg, &wanted).await;
     let gone = stage.get(&cc(&leg)).await;
-    assert_eq!(
-        (gone.status, &gone.json()["error"]["code"]),
-        (404, &json!("8522"))
-    );
+    gone.is_refused(404, "8522");
 }
 
 #[tokio::test]
@@ -121,10 +112,7 @@ async fn two_applications_talk_and_one_ends_the_call_for_all() {
     let again = stage
         .post(&format!("{}:terminate", cc(&caller)), &Value::Null)
         .await;
-    assert_eq!(
-        (again.status, &again.json()["error"]["code"]),
-        (404, &json!("8522"))
-    );
+    again.is_refused(404, "8522");
 }
 
 #[tokio::test]
@@ -148,10 +136,7 @@ async fn each_way_to_decline_fails_the_call_with_its_code() {
         let over = format!("CallDisconnected {result} op-create");
         stage.is_told(&leg, &[&failed, &over]).await;
         let again = stage.post(":reject", &body).await;
-        assert_eq!(
-            (again.status, &again.json()["error"]["code"]),
-            (404, &json!("8522"))
-        );
+        again.is_refused(404, "8522");
     }
     let leg = stage.create(&[&stage.bob]).await;
     stage.reject(&stage.bob, &leg).await;
@@ -195,10 +180,7 @@ async fn a_call_that_nobody_answers_times_out() {
         .await;
     let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
     let late = stage.answer(&context).await;
-    assert_eq!(
-        (late.status, &late.json()["error"]["code"]),
-        (404, &json!("8522"))
-    );
+    late.is_refused(404, "8522");
 }
 
 #[tokio::test]
@@ -223,11 +205,7 @@ async fn the_caller_hangs_up_while_it_rings() {
     let iphone = stage.phone(&stage.bob).await;
     let leg = stage.create(&[&stage.bob]).await;
     told(&iphone, 1).await;
-    let path = format!(
-        "/calling/callConnections{}?api-version=2026-03-12",
-        cc(&leg)
-    );
-    let left = stage.comm.signed("DELETE", &path, "").await;
+    let left = stage.leave(&leg).await;
     assert_eq!((left.status, left.body.as_str()), (204, ""));
     assert_eq!(
         told(&iphone, 2).await[1]["payload"]["data"]["reason"],
@@ -236,7 +214,7 @@ async fn the_caller_hangs_up_while_it_rings() {
     stage
         .is_told(&leg, &["CallDisconnected 487/0 op-create"])
         .await;
-    assert_eq!(stage.comm.signed("DELETE", &path, "").await.status, 404);
+    assert_eq!(stage.leave(&leg).await.status, 404);
 }
 
 #[tokio::test]
@@ -245,11 +223,7 @@ async fn leaving_ends_a_call_of_two_and_not_a_group() {
     let leg = stage.create(&[&stage.bob, &stage.carol]).await;
     stage.accept(&stage.bob, &leg).await;
     stage.accept(&stage.carol, &leg).await;
-    let path = format!(
-        "/calling/callConnections{}?api-version=2026-03-12",
-        cc(&leg)
-    );
-    assert_eq!(stage.comm.signed("DELETE", &path, "").await.status, 204);
+    assert_eq!(stage.leave(&leg).await.status, 204);
     let wanted = [
         "CallConnected 200/0 op-create",
         "ParticipantsUpdated 200/0 -",

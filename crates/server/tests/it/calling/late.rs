@@ -14,10 +14,8 @@ use crate::phones::{Phone, Phones};
 #[tokio::test]
 async fn a_ring_that_a_stop_interrupts_reaches_the_phone_after_the_start() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let iphone = phones.iphone("voip").await;
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
+    let [alice, bob] = comm.users().await;
+    let iphone = comm.iphone(&bob, &phones).await;
     fail(&phones).await;
     let call = place(&comm, &alice, &[&bob]).await;
     until(async || phones.stats().await.contains("503").then_some(())).await;
@@ -32,12 +30,9 @@ async fn a_ring_that_a_stop_interrupts_reaches_the_phone_after_the_start() {
 #[tokio::test]
 async fn a_queued_ring_is_taken_back_when_its_user_answers_though_others_ring_on() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
-    let (of_bob, of_carol) = (phones.iphone("voip").await, phones.iphone("voip").await);
-    comm.register(&bob, "iphone", "APNS", &of_bob.token).await;
-    comm.register(&carol, "iphone", "APNS", &of_carol.token)
-        .await;
+    let [alice, bob, carol] = comm.users().await;
+    let of_bob = comm.iphone(&bob, &phones).await;
+    let of_carol = comm.iphone(&carol, &phones).await;
     fail(&phones).await;
     let call = place(&comm, &alice, &[&bob, &carol]).await;
     let here = json!({ "endpoint": "browser" });
@@ -66,10 +61,8 @@ async fn a_queued_ring_is_taken_back_when_its_user_answers_though_others_ring_on
 #[tokio::test]
 async fn a_queued_stop_is_sent_though_the_call_ends_meanwhile() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
-    let iphone = phones.iphone("voip").await;
-    comm.register(&carol, "iphone", "APNS", &iphone.token).await;
+    let [alice, bob, carol] = comm.users().await;
+    let iphone = comm.iphone(&carol, &phones).await;
     let call = place(&comm, &alice, &[&bob, &carol]).await;
     told(&iphone, 1).await;
     settled(&comm, &alice, &call).await;
@@ -85,10 +78,8 @@ async fn a_queued_stop_is_sent_though_the_call_ends_meanwhile() {
 #[tokio::test]
 async fn a_ring_that_another_node_stopped_is_taken_back_within_a_second() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let iphone = phones.iphone("voip").await;
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
+    let [alice, bob] = comm.users().await;
+    comm.iphone(&bob, &phones).await;
     fail(&phones).await;
     let call = place(&comm, &alice, &[&bob]).await;
     accept_on_another_node(&comm, &bob, &call).await;
@@ -100,10 +91,8 @@ async fn a_ring_that_another_node_stopped_is_taken_back_within_a_second() {
 #[tokio::test]
 async fn a_ring_left_pending_is_not_sent_after_the_start_if_the_user_answered() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let iphone = phones.iphone("voip").await;
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
+    let [alice, bob] = comm.users().await;
+    let iphone = comm.iphone(&bob, &phones).await;
     fail(&phones).await;
     let call = place(&comm, &alice, &[&bob]).await;
     until(async || phones.stats().await.contains("503").then_some(())).await;

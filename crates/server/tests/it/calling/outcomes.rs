@@ -12,11 +12,9 @@ use crate::comm::Comm;
 #[tokio::test]
 async fn two_phones_ring_and_the_one_that_is_slower_stops() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let (iphone, android) = (phones.iphone("voip").await, phones.android().await);
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
-    comm.register(&bob, "android", "FCM", &android.token).await;
+    let [alice, bob] = comm.users().await;
+    let iphone = comm.iphone(&bob, &phones).await;
+    let android = comm.android(&bob, &phones).await;
 
     let call = place(&comm, &alice, &[&bob]).await;
     assert_eq!(call["state"], "ringing");
@@ -89,11 +87,9 @@ async fn two_phones_ring_and_the_one_that_is_slower_stops() {
 #[tokio::test]
 async fn rejecting_stops_every_phone_and_ends_the_call() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let (iphone, android) = (phones.iphone("voip").await, phones.android().await);
-    comm.register(&bob, "iphone", "APNS", &iphone.token).await;
-    comm.register(&bob, "android", "FCM", &android.token).await;
+    let [alice, bob] = comm.users().await;
+    let iphone = comm.iphone(&bob, &phones).await;
+    let android = comm.android(&bob, &phones).await;
     let call = place(&comm, &alice, &[&bob]).await;
     told(&iphone, 1).await;
     told(&android, 1).await;
@@ -116,10 +112,8 @@ async fn rejecting_stops_every_phone_and_ends_the_call() {
 #[tokio::test]
 async fn nobody_answers_and_nobody_can_be_reached_are_told_apart() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
-    let android = phones.android().await;
-    comm.register(&bob, "android", "FCM", &android.token).await;
+    let [alice, bob, carol] = comm.users().await;
+    comm.android(&bob, &phones).await;
     comm.register(&carol, "gone", "APNS", "00fc").await;
     for (callee, reason, stops) in [(&bob, "noAnswer", 1), (&carol, "unreachable", 0)] {
         let call = place(&comm, &alice, &[callee]).await;
@@ -139,7 +133,7 @@ async fn nobody_answers_and_nobody_can_be_reached_are_told_apart() {
 #[tokio::test]
 async fn a_call_that_rings_at_a_stop_is_still_ended_at_its_deadline() {
     let comm = Comm::start().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
+    let [alice, bob] = comm.users().await;
     let early = place(&comm, &alice, &[&bob]).await;
     let comm = comm.restart().await;
     comm.test.app.clock.advance(Duration::from_secs(29));
@@ -151,7 +145,7 @@ async fn a_call_that_rings_at_a_stop_is_still_ended_at_its_deadline() {
 #[tokio::test]
 async fn the_deliveries_list_says_why_nobody_was_pushed() {
     let comm = Comm::start().await;
-    let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
+    let [alice, bob, carol] = comm.users().await;
     comm.register(&bob, "iphone", "APNS", "aa").await;
     let call = place(&comm, &alice, &[&bob, &carol]).await;
     let deliveries = deliveries(&comm, &alice, &call).await;
@@ -184,10 +178,8 @@ async fn the_deliveries_list_says_why_nobody_was_pushed() {
 #[tokio::test]
 async fn a_dead_token_is_not_rung_again() {
     let (comm, phones) = Comm::with_phones().await;
-    comm.link().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
-    let android = phones.android().await;
-    comm.register(&bob, "android", "FCM", &android.token).await;
+    let [alice, bob] = comm.users().await;
+    let android = comm.android(&bob, &phones).await;
     android.becomes("unregistered").await;
     let first = place(&comm, &alice, &[&bob]).await;
     assert_eq!(
@@ -209,7 +201,7 @@ async fn a_dead_token_is_not_rung_again() {
 #[tokio::test]
 async fn a_group_call_rings_on_for_the_others() {
     let comm = Comm::start().await;
-    let (alice, bob, carol) = (comm.user().await, comm.user().await, comm.user().await);
+    let [alice, bob, carol] = comm.users().await;
     let call = place(&comm, &alice, &[&bob, &carol]).await;
     verb(&comm, &bob, &call, "accept", &Value::Null).await;
     let call = show(&comm, &carol, &call).await;
@@ -223,7 +215,7 @@ async fn a_group_call_rings_on_for_the_others() {
 #[tokio::test]
 async fn of_many_devices_that_accept_at_once_one_wins() {
     let comm = Comm::start().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
+    let [alice, bob] = comm.users().await;
     let call = place(&comm, &alice, &[&bob]).await;
     let (comm, bob, call) = (&comm, &bob, &call);
     let accepts = (0..16).map(|n| async move {

@@ -8,7 +8,7 @@ use crate::comm::Comm;
 #[tokio::test]
 async fn who_may_not_is_refused() {
     let comm = Comm::start().await;
-    let (alice, bob, eve) = (comm.user().await, comm.user().await, comm.user().await);
+    let [alice, bob, eve] = comm.users().await;
     let chat = comm.user_with(&["chat"]).await;
     let joiner = comm.user_with(&["voip.join"]).await;
     let target = json!({ "targets": [{ "rawId": bob.id }] });
@@ -38,7 +38,7 @@ async fn who_may_not_is_refused() {
 #[tokio::test]
 async fn each_bad_input_is_refused_by_name() {
     let comm = Comm::start().await;
-    let (alice, bob) = (comm.user().await, comm.user().await);
+    let [alice, bob] = comm.users().await;
     let target = json!({ "rawId": bob.id });
     for (body, status, field) in [
         (json!({}), 400, "targets"),
