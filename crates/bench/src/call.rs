@@ -15,8 +15,8 @@ use service::Clock;
 use wire::auth::hmac;
 
 use crate::machine::{Machine, cpu_time};
-use crate::push::point_hub_at;
 use crate::report::{Report, Row, micros};
+use crate::rig::Rig;
 use crate::server::Server;
 use crate::sink::{Sink, now_micros};
 
@@ -36,11 +36,11 @@ pub struct Options {
 
 /// Places the calls and prints the report.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let mut sink = Sink::start()?;
-    let server = Server::start(&options.carillon, Some(&sink.root))?;
+    let Rig {
+        runtime,
+        mut sink,
+        server,
+    } = Rig::start(&options.carillon)?;
     let mut calls = Calls {
         answered: micros(),
         arrived: micros(),
@@ -48,7 +48,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (mut took, mut cpu) = (Duration::ZERO, Duration::ZERO);
     let mut first = 0;
     runtime.block_on(async {
-        point_hub_at(&server, &sink).await?;
         link(&server).await?;
         let backend = Backend::of(&server)?;
         let (caller, token) = backend.user().await?;

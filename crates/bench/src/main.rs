@@ -9,6 +9,7 @@ mod machine;
 mod push;
 mod receiver;
 mod report;
+mod rig;
 mod sender;
 mod server;
 mod sink;

@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
-use http::{Method, Request};
+use http::Request;
 use http_body_util::{BodyExt, Full};
-use serde_json::json;
 use service::Clock;
 use tokio::task::JoinSet;
 use wire::arm::connection_string::ConnectionString;
 
 use crate::machine::{Machine, cpu_time};
 use crate::report::{self, Report, Row, micros};
+use crate::rig::Rig;
 use crate::server::{Peer, Server};
 use crate::sink::{SENT_AT, Sink, now_micros};
 
@@ -45,12 +43,11 @@ pub struct Options {
 
 /// Runs the load and prints its report.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let mut sink = Sink::start()?;
-    let server = Server::start(&options.carillon, Some(&sink.root))?;
-    runtime.block_on(point_hub_at(&server, &sink))?;
+    let Rig {
+        runtime,
+        mut sink,
+        server,
+    } = Rig::start(&options.carillon)?;
     let target = Arc::new(target(&server, options)?);
     let warm = runtime.block_on(load(&target, options.in_flight, 20 * options.in_flight))?;
     arrived(&mut sink, warm.len())?;
@@ -112,19 +109,6 @@ fn arrived(sink: &mut Sink, count: u64) -> anyhow::Result<crate::sink::Arrivals>
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// Gives the hub of `carillon dev` a key whose endpoint is the sink.
-pub async fn point_hub_at(server: &Server, sink: &Sink) -> anyhow::Result<()> {
-    let key = rcgen::KeyPair::generate()?.serialize_der();
-    let body = json!({ "location": "global", "properties": { "apnsCredential": { "properties": {
-        "endpoint": sink.endpoint, "keyId": "ABC1234DEF", "appId": "TEAM123456",
-        "appName": "com.example.app", "token": STANDARD.encode(key),
-    } } } });
-    let hub = server.text("/hub/resource_id")?;
-    let path = format!("{hub}?api-version=2023-09-01");
-    server.control(Method::PUT, &path, Some(&body)).await?;
-    Ok(())
 }
 
 fn target(server: &Server, options: &Options) -> anyhow::Result<Target> {
