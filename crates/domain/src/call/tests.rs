@@ -1,6 +1,6 @@
-//! The state machine: every transition, and what holds whatever happens.
+//! The state machine: every transition.
 
-use proptest::prelude::*;
+mod properties;
 
 use super::*;
 use crate::id::RoundId;
@@ -430,72 +430,5 @@ fn a_call_that_is_declined_says_how() {
         };
         after(&mut call, &[reject]).unwrap();
         assert_eq!(end_of(&call), Some((reason, Some(user("b")))));
-    }
-}
-
-fn verbs() -> impl Strategy<Value = Vec<Verb>> {
-    let who = prop_oneof![Just("a"), Just("b"), Just("c"), Just("x")];
-    let device = prop_oneof![Just(""), Just("r1"), Just("r2")];
-    let verb = prop_oneof![
-        (who.clone(), device).prop_map(|(by, endpoint)| accept(by, endpoint)),
-        who.clone().prop_map(reject),
-        who.clone().prop_map(hang_up),
-        who.clone().prop_map(|by| Verb::End { by: user(by) }),
-        who.clone().prop_map(|by| Verb::Cancel { target: user(by) }),
-        who.clone().prop_map(|by| Verb::Remove { target: user(by) }),
-        who.prop_map(|by| Verb::Mute {
-            targets: vec![user(by)]
-        }),
-        Just(time_out()),
-    ];
-    proptest::collection::vec(verb, 0..12)
-}
-
-proptest! {
-    /// Whatever happens in whatever order: a leg is taken at most once, an answered leg keeps its device, each user's devices
-    /// are stopped exactly once, and an ended call never changes again.
-    #[test]
-    fn never_two_acceptors_and_the_end_is_final(verbs in verbs()) {
-        let mut call = call(&["b", "c"]);
-        let mut joined = Vec::new();
-        let mut stopped = Vec::new();
-        let mut ends = 0;
-        for verb in verbs {
-            let before = call.clone();
-            let changes = {
-                let at = moment(&verb);
-                call.apply(verb, at).unwrap_or_default()
-            };
-            if changes.is_empty() {
-                prop_assert_eq!(&call, &before, "no change without saying so");
-            }
-            if matches!(before.state, State::Ended(_)) {
-                prop_assert_eq!(&call, &before, "the end is final");
-            }
-            for change in changes {
-                match change {
-                    Change::Joined(user) => joined.push(user),
-                    Change::Stopped { target, .. } => stopped.push(target),
-                    Change::Ended => ends += 1,
-                    Change::Left(_) | Change::Invited(_) | Change::Muted(_) => {}
-                }
-            }
-            for (leg, old) in call.legs.iter().zip(&before.legs) {
-                if let (LegState::Accepted(new), LegState::Accepted(old)) = (&leg.state, &old.state) {
-                    prop_assert_eq!(&new.endpoint, &old.endpoint);
-                }
-            }
-            let ended = matches!(call.state, State::Ended(_));
-            prop_assert_eq!(ends, usize::from(ended));
-            prop_assert!(!(ended && call.rings()), "nothing rings in an ended call");
-            let still = call.legs.iter().filter(|leg| leg.state == LegState::Ringing).count();
-            prop_assert_eq!(stopped.len() + still, call.legs.len());
-        }
-        for users in [&mut joined, &mut stopped] {
-            users.sort();
-            let count = users.len();
-            users.dedup();
-            prop_assert_eq!(users.len(), count);
-        }
     }
 }
