@@ -60,13 +60,7 @@ impl App {
         if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
             return Ok(answer);
         }
-        let wire::Locator::ServerCall(server_call_id) = &request.locator else {
-            let message =
-                "There are no group calls and rooms here: name a call by its serverCallId.";
-            return Err(Error::new(Kind::MethodNotAllowed, "8520", message).at("callLocator"));
-        };
-        let id = call_of_server_call_id(&self.settings.base_url, server_call_id);
-        let call = CallId::new(id.ok_or_else(call_not_found)?);
+        let call = CallId::new(self.located(&request.locator)?);
         let read = self.store.call(&call).await?;
         read.filter(|read| read.call.communication == communication.key)
             .ok_or_else(call_not_found)?;
@@ -86,6 +80,21 @@ impl App {
             ..Step::of(Verb::Join { by })
         };
         self.take_step(&call, &step).await
+    }
+
+    /// The id of the call that a locator names. A call is the group of its own id: `group.id` of its events.
+    fn located(&self, locator: &wire::Locator) -> Result<String> {
+        match locator {
+            wire::Locator::ServerCall(id) => {
+                call_of_server_call_id(&self.settings.base_url, id).ok_or_else(call_not_found)
+            }
+            wire::Locator::Group(id) => Ok(id.to_ascii_lowercase()),
+            wire::Locator::Room(_) => {
+                let message =
+                    "There are no rooms here: name a call by its serverCallId or groupCallId.";
+                Err(Error::new(Kind::MethodNotAllowed, "8520", message).at("callLocator"))
+            }
+        }
     }
 
     /// The application's leg for `member`.

@@ -262,10 +262,21 @@ async fn an_application_joins_a_call_that_goes_on() {
             ],
         )
         .await;
+    // A call is the group of its own id.
+    let locator = json!({ "groupCallId": call["id"], "kind": "groupCallLocator" });
+    let body = json!({ "callLocator": locator, "callbackUri": CALLBACK });
+    let joined = stage.post(":connect", &body).await;
+    assert_eq!(joined.status, 200, "{}", joined.body);
+    assert_eq!(joined.json()["serverCallId"], call["serverCallId"]);
     for (locator, status, code) in [
         (json!({ "serverCallId": "c2VydmVyLWNhbGwtMQ" }), 404, "8522"),
         (
             json!({ "groupCallId": "g", "kind": "groupCallLocator" }),
+            404,
+            "8522",
+        ),
+        (
+            json!({ "roomId": "r", "kind": "roomCallLocator" }),
             405,
             "8520",
         ),

@@ -97,8 +97,10 @@ pub struct ConnectCall {
 pub enum Locator {
     /// By its `serverCallId`.
     ServerCall(String),
-    /// By a group or a room, which there are none of here.
-    Elsewhere,
+    /// By the id of its group.
+    Group(String),
+    /// By a room.
+    Room(String),
 }
 
 /// The body of `participants:add`.
@@ -246,8 +248,9 @@ impl ConnectCall {
         let by = |name| locator.text(name, MAX_ID);
         let locator = match (by("serverCallId")?, by("groupCallId")?, by("roomId")?) {
             (Some(id), ..) => Locator::ServerCall(id.to_owned()),
+            (None, Some(id), _) => Locator::Group(id.to_owned()),
+            (None, None, Some(id)) => Locator::Room(id.to_owned()),
             (None, None, None) => return Err(missing(&locator, "serverCallId")),
-            _ => Locator::Elsewhere,
         };
         Ok(Self {
             locator,
