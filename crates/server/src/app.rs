@@ -217,7 +217,7 @@ async fn start_app(
         )?,
         sends: push::sends(&config.push),
         events: webhooks::events(&config.events)?,
-        automation: service::callautomation::AutomationConfig::default(),
+        calls: config.calls.config(),
         dead_letters: webhooks::dead_letters(&config.events, mode, dir.path()),
         webhooks: webhooks::config(
             &config.webhooks,

@@ -1,10 +1,13 @@
 //! What a server runs with: defaults, then the configuration file, then the environment, then the command line.
 
+mod calls;
 pub mod example;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ use service::identity::IdentityRates;
 use service::push::LanesConfig;
 use url::Url;
 use uuid::Uuid;
+
+pub use calls::Calls;
 
 use crate::app::Mode;
 use crate::app::device_lab::Addresses;
@@ -58,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// How pushes are sent and kept.
     pub push: Push,
+    /// How calls ring.
+    pub calls: Calls,
     /// Where webhooks may lead.
     pub webhooks: Webhooks,
     /// How event subscriptions are made.
@@ -248,6 +255,7 @@ impl Default for Config {
             tls: None,
             limits: Limits::default(),
             push: Push::default(),
+            calls: Calls::default(),
             webhooks: Webhooks::default(),
             events: Events::default(),
             lab: Lab::default(),
@@ -353,24 +361,42 @@ impl Config {
             return Err(Failure::usage("`limits` must be greater than zero"));
         }
         self.push.check()?;
+        self.calls.check()?;
         Ok(self)
     }
 }
 
 impl Push {
     fn check(&self) -> Result<()> {
-        let within = |key: &str, value: u64, most: u64| match (1..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(Failure::usage(format!("`push.{key}` must be 1 to {most}"))),
-        };
         let many = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        within("pending_per_hub", many(self.pending_per_hub), 10_000_000)?;
-        within("queue", many(self.queue), 10_000_000)?;
-        within("retention_hours", self.retention_hours, 100 * 365 * 24)?;
+        within(
+            "push.pending_per_hub",
+            many(self.pending_per_hub),
+            1..=10_000_000,
+        )?;
+        within("push.queue", many(self.queue), 1..=10_000_000)?;
+        within(
+            "push.retention_hours",
+            self.retention_hours,
+            1..=100 * 365 * 24,
+        )?;
         let most = many(self.most_connections);
-        within("most_connections", most, 1_000)?;
-        within("least_connections", many(self.least_connections), most)
+        within("push.most_connections", most, 1..=1_000)?;
+        within(
+            "push.least_connections",
+            many(self.least_connections),
+            1..=most,
+        )
     }
+}
+
+/// Insists that a number can work.
+fn within<N: PartialOrd + Display>(key: &str, value: N, range: RangeInclusive<N>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(Failure::usage(format!("`{key}` must be {least} to {most}")))
 }
 
 impl Limits {
@@ -495,6 +521,11 @@ mod tests {
             ("[push]\nmost_connections = 0", "most_connections"),
             ("[push]\nqueue = 0", "queue"),
             ("[push]\nretention_hours = 0", "retention_hours"),
+            (
+                "[calls]\nring_seconds = 181",
+                "`calls.ring_seconds` must be 5 to 180",
+            ),
+            ("[calls]\ncallback_attempts = 0", "callback_attempts"),
         ] {
             let error = load(text, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

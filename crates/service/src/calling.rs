@@ -5,6 +5,7 @@
 //! applications, and the pushes that ring and stop. Pushes leave after the commit.
 
 pub(crate) mod change;
+mod config;
 mod deadline;
 mod deliveries;
 pub(crate) mod events;
@@ -17,6 +18,7 @@ use domain::identity::{TokenUser, UserId};
 use wire::acs::calling::Signal;
 use wire::acs::identifier::Identifier;
 
+pub use config::CallsConfig;
 pub use deliveries::{RingDelivery, RingState};
 
 use self::change::{Step, Stop};

@@ -2,7 +2,7 @@
 
 use domain::id::NodeId;
 
-use crate::callautomation::AutomationConfig;
+use crate::calling::CallsConfig;
 use crate::events::{DeadLettersConfig, EventsConfig};
 use crate::hubs::SendsConfig;
 use crate::identity::IdentityRates;
@@ -37,8 +37,8 @@ pub struct Settings {
     pub dead_letters: DeadLettersConfig,
     /// Where webhooks may lead.
     pub webhooks: WebhooksConfig,
-    /// How applications take part in calls.
-    pub automation: AutomationConfig,
+    /// How calls ring, and how applications hear of them.
+    pub calls: CallsConfig,
 }
 
 /// A subscription: an id and a name to show.

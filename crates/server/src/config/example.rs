@@ -225,6 +225,25 @@ const KEYS: &[Key] = &[
         "\"/etc/carillon/push-ca.pem\"",
     ),
     key(
+        "calls.ring_seconds",
+        &["Seconds that a user is rung, if whoever calls does not say how long: 5 to 180."],
+    ),
+    key(
+        "calls.redirects",
+        &["How often applications may redirect a call before they are refused with 8521."],
+    ),
+    key(
+        "calls.callback_attempts",
+        &[
+            "How often a callback of Call Automation is sent until the application takes it: after about 1, 2, 4, 8 and 15",
+            "seconds again, then every 15. What is given up is shown by `GET /calling/callConnections/{id}/callbacks`.",
+        ],
+    ),
+    key(
+        "calls.callback_seconds",
+        &["Seconds that an application may take to answer a callback."],
+    ),
+    key(
         "webhooks.private_networks",
         &[
             "Let webhooks and callbacks lead to private networks (10.0.0.0/8, fd00::/8 and their like). Whoever may create a",

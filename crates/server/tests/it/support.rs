@@ -274,7 +274,7 @@ async fn node_on(
             ..service::push::LanesConfig::default()
         },
         sends: service::hubs::SendsConfig::default(),
-        automation: service::callautomation::AutomationConfig::default(),
+        calls: service::calling::CallsConfig::default(),
     };
     change(&mut settings);
     App::start(store, clock, Random::seeded(1), settings)

@@ -107,13 +107,13 @@ impl App {
             .leg(&incoming.target)
             .map_or(0, |leg| leg.round.hops)
             .saturating_add(1);
-        if hops > self.settings.automation.redirects {
+        if hops > self.settings.calls.redirects {
             return Err(refused(Stop::Refused(Refusal::TooManyRedirects)));
         }
         let to = self
             .callee(communication, &request.target, "target")
             .await?;
-        let ring = self.settings.automation.ring;
+        let ring = self.settings.calls.ring;
         let (round, reaches) = self.next_round(communication, &to, ring, hops).await?;
         let redirect = Verb::Redirect {
             from: incoming.target.clone(),

@@ -15,8 +15,6 @@ mod place;
 mod repeat;
 mod trust;
 
-use std::time::Duration;
-
 use domain::call::Refusal;
 use domain::id::CallId;
 use serde_json::Value;
@@ -27,24 +25,6 @@ pub(crate) use trust::CallbackKey;
 
 use crate::calling::change::{Step, Stop};
 use crate::{App, Error, Kind, Result};
-
-/// How applications take part in calls.
-#[derive(Clone, Debug)]
-pub struct AutomationConfig {
-    /// How long a call rings that an application placed, redirected, or added somebody to without saying how long.
-    pub ring: Duration,
-    /// How often a call may be redirected.
-    pub redirects: u32,
-}
-
-impl Default for AutomationConfig {
-    fn default() -> Self {
-        Self {
-            ring: Duration::from_secs(30),
-            redirects: 5,
-        }
-    }
-}
 
 impl App {
     /// Does a step of an application; its answer.

@@ -1,7 +1,5 @@
 //! Who is in an application's call: shown, added, taken out, muted, handed over, moved.
 
-use std::time::Duration;
-
 use ::wire::acs::identifier::Identifier;
 use domain::call::{Call, Refusal, Standing, Verb};
 use domain::callback::{Asked, Cause};
@@ -63,8 +61,7 @@ impl App {
         let target = self
             .callee(communication, &request.participant, field)
             .await?;
-        let seconds = request.timeout_secs.map(Duration::from_secs);
-        let ring = seconds.unwrap_or(self.settings.automation.ring);
+        let ring = self.settings.calls.ring_for(request.timeout_secs);
         let shown = Shown {
             display_name: request.display_name,
             custom: request.custom_context,
@@ -199,7 +196,7 @@ impl App {
         let operation = self.call_operation(request.operation)?;
         let purpose = Purpose::Transfer(transferee);
         let invitation = self.invitation(&connection, purpose, &target, operation);
-        let ring = self.settings.automation.ring;
+        let ring = self.settings.calls.ring;
         let (round, reaches) = self.next_round(communication, &target, ring, 0).await?;
         let step = Step {
             reply: Reply::Is(context_alone(&invitation.operation)),

@@ -207,7 +207,7 @@ impl App {
             display_name: request.display_name,
             video: false,
             signal: None,
-            ring: self.settings.automation.ring,
+            ring: self.settings.calls.ring,
         };
         let call = self.new_call(communication, placing);
         let connection = self.new_connection(

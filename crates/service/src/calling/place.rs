@@ -55,7 +55,7 @@ impl App {
             display_name: request.display_name,
             video: request.video,
             signal: request.signal,
-            ring: Duration::from_secs(u64::try_from(request.ring_timeout_secs).unwrap_or(0)),
+            ring: self.settings.calls.ring_for(request.ring_timeout_secs),
         };
         let call = self.new_call(&communication, placing);
         let reaches = self.reaches(&call).await?;

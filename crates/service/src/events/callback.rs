@@ -68,6 +68,7 @@ impl App {
     }
 
     fn callback_destination(&self, address: &Address) -> Destination {
+        let calls = &self.settings.calls;
         let communication = self.communication(&address.communication);
         let audience = communication.map(|resource| resource.immutable_id.clone());
         let target = self.webhooks.target(address.uri.expose_secret());
@@ -83,9 +84,12 @@ impl App {
             credential: Credential::Callback(audience.unwrap_or_default()),
             order: Order::Total,
             rules: RULES,
-            policy: POLICY,
+            policy: RetryPolicy {
+                max_attempts: calls.callback_attempts,
+                time_to_live: LONGEST_LIFE,
+            },
             manner: Manner::Callback,
-            deadline: DEADLINE,
+            deadline: calls.callback_timeout,
             meters: Meters::new("callback"),
             signer: Signer::default(),
         }
@@ -100,9 +104,5 @@ const RULES: Rules = Rules {
     batch_bytes: 1 << 20,
     rate: None,
 };
-/// The first attempt and five more; a restart in between may cost some minutes.
-const POLICY: RetryPolicy = RetryPolicy {
-    max_attempts: 6,
-    time_to_live: Duration::from_secs(600),
-};
-const DEADLINE: Duration = Duration::from_secs(5);
+/// A restart between attempts may cost some minutes.
+const LONGEST_LIFE: Duration = Duration::from_secs(600);

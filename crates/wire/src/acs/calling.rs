@@ -13,8 +13,6 @@ pub const MAX_TARGETS: usize = 50;
 pub const MAX_SIGNAL: usize = 16 * 1024;
 /// Most characters of a display name.
 pub const MAX_DISPLAY_NAME: usize = 256;
-/// How long a call rings unless the caller says otherwise, in seconds.
-pub const DEFAULT_RING_SECS: i64 = 30;
 
 const MIN_RING_SECS: i64 = 5;
 const MAX_RING_SECS: i64 = 120;
@@ -31,8 +29,8 @@ pub struct PlaceCall {
     pub video: bool,
     /// The caller's offer, opaque.
     pub signal: Option<Value>,
-    /// 5 to 120.
-    pub ring_timeout_secs: i64,
+    /// 5 to 120; the server's own time if absent.
+    pub ring_timeout_secs: Option<u64>,
 }
 
 /// The body of `:accept`, `:reject` and `:hangUp`.
@@ -68,7 +66,7 @@ impl PlaceCall {
             signal: signal(&fields)?,
             ring_timeout_secs: fields
                 .integer("ringTimeoutInSeconds", MIN_RING_SECS..=MAX_RING_SECS)?
-                .unwrap_or(DEFAULT_RING_SECS),
+                .and_then(|seconds| u64::try_from(seconds).ok()),
         })
     }
 }
@@ -178,7 +176,7 @@ mod tests {
             display_name: String::new(),
             video: false,
             signal: None,
-            ring_timeout_secs: 30,
+            ring_timeout_secs: None,
         };
         assert_eq!(call, wanted);
     }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use domain::device::Health;
 use domain::identity::UserId;
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{deliveries, ended, events, id, place, settled, show, told, until, verb};
 use crate::comm::Comm;
+use crate::hub::unreachable;
+use crate::support::TestApp;
 
 #[tokio::test]
 async fn two_phones_ring_and_the_one_that_is_slower_stops() {
@@ -229,4 +232,15 @@ async fn of_many_devices_that_accept_at_once_one_wins() {
         statuses[1..].iter().all(|status| *status == 409),
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn the_configuration_says_how_long_a_call_rings() {
+    let ring = Duration::from_secs(7);
+    let test = TestApp::start_with(|settings| settings.calls.ring = ring).await;
+    let comm = Comm::of(test, &unreachable()).await;
+    let [alice, bob] = comm.users().await;
+    let call = place(&comm, &alice, &[&bob]).await;
+    let time = |member: &str| Timestamp::parse(call[member].as_str().unwrap()).unwrap();
+    assert_eq!(time("ringDeadline").since(time("createdAt")), ring);
 }

@@ -232,7 +232,7 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
         dead_letters: dead_letters(dir),
         push: LanesConfig::default(),
         sends: SendsConfig::default(),
-        automation: crate::callautomation::AutomationConfig::default(),
+        calls: crate::calling::CallsConfig::default(),
     };
     App::start(store, clock, Random::seeded(1), settings)
         .await

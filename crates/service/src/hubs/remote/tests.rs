@@ -193,7 +193,7 @@ async fn app(dir: &std::path::Path, root: CertificateDer<'static>) -> App {
         },
         sends: SendsConfig::default(),
         events: crate::events::EventsConfig::default(),
-        automation: crate::callautomation::AutomationConfig::default(),
+        calls: crate::calling::CallsConfig::default(),
         webhooks: crate::webhook::WebhooksConfig::default(),
     };
     App::start(store, Clock::manual(NOW), Random::seeded(1), settings)
