@@ -15,6 +15,10 @@ use crate::{Result, Store, Tx};
 const DELIVERIES: &str = "select d.event_id, d.destination, d.state, d.due_at, d.attempts, d.status, d.outcome, d.reason, \
     d.last_at from events e join event_deliveries d on d.event_id = e.id and d.destination = $1 \
     where e.source = $2 and e.id > $3 and (d.state = $4 or $4 = '') order by e.id limit $5";
+const OF_SOURCE: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.event_id, d.destination, \
+    d.state, d.due_at, d.attempts, d.status, d.outcome, d.reason, d.last_at \
+    from events e join event_deliveries d on d.event_id = e.id \
+    where e.source = $1 order by e.id limit $2";
 const ATTEMPTS: &str = "select attempt, began_at, took, status, outcome, error, request, answer from event_attempts \
     where event_id = $1 and destination = $2 order by attempt";
 const DEAD: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.event_id, d.destination, \
@@ -36,7 +40,7 @@ struct AttemptRow {
 }
 
 #[derive(FromRow)]
-struct DeadRow {
+struct Row {
     #[sqlx(flatten)]
     event: EventRow,
     #[sqlx(flatten)]
@@ -93,13 +97,34 @@ impl Store {
         let rows = read!(
             self,
             fetch_all,
-            sqlx::query_as::<_, DeadRow>(DEAD)
+            sqlx::query_as::<_, Row>(DEAD)
                 .bind(destination.as_str())
                 .bind(now.micros())
                 .bind(i64::from(limit))
         )?;
-        let both = |row: DeadRow| Ok((row.event.try_into()?, row.delivery.try_into()?));
-        rows.into_iter().map(both).collect()
+        rows.into_iter().map(Row::parts).collect()
+    }
+
+    /// The first `limit` events of a source with what became of each, whatever the destination, in the order of acceptance.
+    pub async fn deliveries_of(
+        &self,
+        source: &SourceId,
+        limit: u32,
+    ) -> Result<Vec<(Event, Delivery)>> {
+        let rows = read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, Row>(OF_SOURCE)
+                .bind(source.as_str())
+                .bind(i64::from(limit))
+        )?;
+        rows.into_iter().map(Row::parts).collect()
+    }
+}
+
+impl Row {
+    fn parts(self) -> Result<(Event, Delivery)> {
+        Ok((self.event.try_into()?, self.delivery.try_into()?))
     }
 }
 

@@ -4,13 +4,14 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use service::callautomation::Repeat;
 use service::{App, Error, Kind, Result};
 use wire::acs::callautomation as wire;
 
 use super::access::Access;
 use super::error::Surface;
+use super::event_delivery;
 use super::identity::json;
 use super::request::Request;
 use super::route::{Route, delete, get, post};
@@ -73,6 +74,13 @@ pub fn routes() -> Vec<Route> {
             S,
             A,
             move_here,
+        ),
+        get("/calling/callConnections/{id}/callbacks", S, A, callbacks),
+        get(
+            "/calling/callConnections/{id}/callbacks/{event}/attempts",
+            S,
+            A,
+            callback_attempts,
         ),
     ];
     routes.extend(MEDIA.iter().map(|path| post(path, S, A, no_media)));
@@ -253,6 +261,31 @@ pub async fn move_here(app: App, request: Request) -> Result<Response> {
         &app.move_participants(by, id, moving, repeat(&request)?)
             .await?,
     )
+}
+
+/// `GET /calling/callConnections/{id}/callbacks`: Carillon's own.
+pub async fn callbacks(app: App, request: Request) -> Result<Response> {
+    let (by, id) = (request.communication()?, request.param("id"));
+    let callbacks = app.callbacks(by, id).await?;
+    let value: Vec<Value> = callbacks
+        .iter()
+        .map(|(event, delivery)| {
+            let mut shown = event_delivery::delivery(delivery);
+            shown["event"] = serde_json::from_str(&event.body).unwrap_or_default();
+            shown
+        })
+        .collect();
+    Ok(json(StatusCode::OK, &json!({ "value": value })))
+}
+
+/// `GET /calling/callConnections/{id}/callbacks/{event}/attempts`: Carillon's own.
+pub async fn callback_attempts(app: App, request: Request) -> Result<Response> {
+    let (by, id) = (request.communication()?, request.param("id"));
+    let attempts = app
+        .callback_attempts(by, id, request.param("event"))
+        .await?;
+    let value: Vec<Value> = attempts.iter().map(event_delivery::attempt).collect();
+    Ok(json(StatusCode::OK, &json!({ "value": value })))
 }
 
 /// Whatever would need media.

@@ -11,6 +11,7 @@ mod cors;
 mod dispatch;
 mod entra;
 mod error;
+mod event_delivery;
 mod health;
 mod hub_entity;
 mod hub_messages;

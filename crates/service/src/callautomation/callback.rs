@@ -7,22 +7,42 @@ use ::wire::event::InputSchema;
 use domain::call::Call;
 use domain::callback::Callback;
 use domain::connection::{Address, Connection};
-use domain::event::Event;
+use domain::event::{Attempt, Delivery, Event};
 use domain::id::ConnectionId;
 use domain::time::Timestamp;
-use serde_json::Value;
 use store::Tx;
 
+use crate::control::Communication;
 use crate::events::{Routed, source_id};
-use crate::{App, Result};
+use crate::{App, Error, Result};
 
 impl App {
-    /// The callbacks of an application's leg so far, in their order.
-    pub async fn callbacks_of(&self, connection: &str) -> Result<Vec<Value>> {
-        let source = source_id(&place(&ConnectionId::new(connection)));
-        let events = self.store.events_of(&source, "", "~", MOST).await?;
-        let bodies = events.iter().map(|event| serde_json::from_str(&event.body));
-        Ok(bodies.flatten().collect())
+    /// The callbacks of an application's leg so far, in their order, and what became of each. A leg that is over is
+    /// still known.
+    pub async fn callbacks(
+        &self,
+        communication: &Communication,
+        id: &str,
+    ) -> Result<Vec<(Event, Delivery)>> {
+        let connection = self.leg(communication, id).await?;
+        let source = source_id(&place(&connection.id));
+        Ok(self.store.deliveries_of(&source, MOST).await?)
+    }
+
+    /// The attempts at a callback that were logged: all but one that succeeded at once.
+    pub async fn callback_attempts(
+        &self,
+        communication: &Communication,
+        id: &str,
+        event: &str,
+    ) -> Result<Vec<Attempt>> {
+        let callbacks = self.callbacks(communication, id).await?;
+        let found = callbacks.iter().find(|(one, _)| one.id.as_str() == event);
+        let (event, delivery) = found.ok_or_else(|| {
+            Error::not_found("8522", format!("This leg has no callback '{event}'."))
+        })?;
+        let attempts = self.store.event_attempts(&event.id, &delivery.destination);
+        Ok(attempts.await?)
     }
 
     /// Writes callbacks of these legs, each for the address it goes to.

@@ -57,16 +57,24 @@ impl App {
         self.take_step(&call.id, &step).await
     }
 
+    /// A leg of this resource, over or not.
+    pub(super) async fn leg(&self, communication: &Communication, id: &str) -> Result<Connection> {
+        let connection = self.store.connection(&ConnectionId::new(id)).await?;
+        connection
+            .filter(|one| one.communication == communication.key)
+            .ok_or_else(call_not_found)
+    }
+
     /// A leg of this resource that is not over, and its call.
     pub(super) async fn open_leg(
         &self,
         communication: &Communication,
         id: &str,
     ) -> Result<(Connection, Call)> {
-        let connection = self.store.connection(&ConnectionId::new(id)).await?;
-        let connection = connection
-            .filter(|one| one.communication == communication.key && one.closed_at.is_none())
-            .ok_or_else(call_not_found)?;
+        let connection = self.leg(communication, id).await?;
+        if connection.closed_at.is_some() {
+            return Err(call_not_found());
+        }
         let read = self.store.call(&connection.call).await?;
         let call = read.ok_or_else(call_not_found)?.call;
         Ok((connection, call))

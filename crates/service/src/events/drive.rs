@@ -352,6 +352,10 @@ fn end(
     let (state, due_at) = destination.given_up(now);
     let dead = state == DeliveryState::Dead;
     destination.meters.given_up(reason, dead, 1);
+    if destination.manner == Manner::Callback {
+        let (event, leg, reason) = (&cargo.event.id, &cargo.event.subject, reason.as_str());
+        tracing::warn!(%event, leg, reason, "a callback was given up: the application does not take it");
+    }
     Settlement {
         state,
         due_at,

@@ -255,6 +255,14 @@ async fn tells(store: &Store, events: &[Arc<Event>; 4]) {
         .await
         .unwrap();
     assert_eq!(all.len(), 3);
+    let of_source = store.deliveries_of(&comm, 10).await.unwrap();
+    assert!(of_source.is_sorted_by_key(|(event, _)| event.id.clone()));
+    let here = of_source
+        .iter()
+        .filter(|(_, one)| one.destination == destination);
+    let here: Vec<_> = here.map(|(event, one)| (event, &one.event)).collect();
+    assert_eq!(here.len(), 4);
+    assert_eq!(here[0], (&*events[0], &events[0].id));
     let dead = Some(DeliveryState::Dead);
     let dead = store
         .event_deliveries(&destination, &comm, "", dead, 10)

@@ -2,7 +2,7 @@
 //! had again. Carillon's own, with ARM's sign-in; `docs/events.md` describes them.
 
 use axum::response::Response;
-use domain::event::{Attempt, Delivery, DeliveryState};
+use domain::event::DeliveryState;
 use domain::filter::Filter;
 use domain::id::EventId;
 use domain::time::Timestamp;
@@ -14,6 +14,7 @@ use wire::event::filter::Filter as FilterBody;
 
 use super::super::access::Access;
 use super::super::error::Surface;
+use super::super::event_delivery::{attempt, delivery};
 use super::super::request::Request;
 use super::super::route::{self, Route};
 use super::event_subscriptions::Place;
@@ -190,34 +191,6 @@ fn filter(said: &Value) -> Result<Option<Box<Filter>>> {
     let spec = FilterBody::parse(said)
         .map_err(|error| Error::invalid("InvalidRequestContent", error.to_string()).at("filter"))?;
     Ok(Some(Box::new(Filter::compile(&spec))))
-}
-
-fn delivery(delivery: &Delivery) -> Value {
-    let last = delivery.last.as_ref();
-    json!({
-        "event": delivery.event,
-        "state": delivery.state.as_str(),
-        "attempts": delivery.attempts,
-        "dueTime": (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
-        "lastDeliveryAttemptTime": last.map(|last| last.at),
-        "lastDeliveryOutcome": last.map(|last| last.outcome.as_str()),
-        "lastHttpStatusCode": last.and_then(|last| last.status),
-        "deadLetterReason": delivery.reason.map(domain::delivery::Reason::as_str),
-    })
-}
-
-fn attempt(attempt: &Attempt) -> Value {
-    let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    json!({
-        "attempt": attempt.number,
-        "time": attempt.began_at,
-        "milliseconds": attempt.took.as_secs_f64() * 1_000.0,
-        "outcome": attempt.outcome,
-        "status": attempt.status,
-        "error": attempt.error,
-        "request": document(&attempt.request),
-        "answer": attempt.answer.as_deref().map(document),
-    })
 }
 
 /// Deliveries in one answer.

@@ -153,3 +153,39 @@ async fn callbacks_that_a_stop_left_pending_arrive_after_the_start() {
     assert_eq!(events, wanted);
     drop((phones, alice, bob, carol, comm));
 }
+
+#[tokio::test]
+async fn a_callback_that_is_refused_is_given_up_and_the_next_one_goes_out() {
+    let stage = Stage::set().await;
+    let application = Application::start(&[404]).await;
+    let body = json!({ "targets": [id(&stage.bob)], "callbackUri": application.url });
+    let leg = stage.post("", &body).await.json();
+    stage.accept(&stage.bob, &leg).await;
+    application.arrived(2).await;
+    let deliveries = until(async || {
+        let deliveries = stage.deliveries(&leg).await;
+        let pending = deliveries.iter().any(|one| one["state"] == "pending");
+        (!pending).then_some(deliveries)
+    })
+    .await;
+    let [dropped, delivered] = deliveries.as_slice() else {
+        panic!("{deliveries:?}")
+    };
+    assert_eq!(shown(&dropped["event"]), "CallConnected 200/0 -");
+    assert_eq!(dropped["state"], "dropped");
+    assert_eq!(dropped["attempts"], 1);
+    assert_eq!(dropped["lastHttpStatusCode"], 404);
+    assert_eq!(dropped["deadLetterReason"], "UndeliverableDueToClientError");
+    assert_eq!(shown(&delivered["event"]), "ParticipantsUpdated 200/0 -");
+    assert_eq!(delivered["state"], "delivered");
+    let log = |event: &str| format!("{}/callbacks/{event}/attempts", cc(&leg));
+    let event = dropped["event"]["id"].as_str().unwrap();
+    let attempts = stage.get(&log(event)).await;
+    assert_eq!(attempts.json()["value"][0]["status"], 404);
+    assert!(
+        !attempts.body.contains("key=demo"),
+        "the query is a secret: {}",
+        attempts.body
+    );
+    stage.get(&log("x")).await.is_refused(404, "8522");
+}

@@ -148,17 +148,18 @@ impl Stage {
     /// The callbacks of a leg so far.
     async fn told(&self, leg: &Value) -> Vec<Value> {
         let path = place(leg);
-        let events = self
-            .comm
-            .test
-            .app
-            .callbacks_of(leg["callConnectionId"].as_str().unwrap())
-            .await
-            .unwrap();
-        for event in &events {
-            assert_eq!(event["source"], path.as_str());
-        }
+        let deliveries = self.deliveries(leg).await;
+        let events = deliveries.iter().map(|one| one["event"].clone());
         events
+            .inspect(|event| assert_eq!(event["source"], path.as_str()))
+            .collect()
+    }
+
+    /// The callbacks of a leg so far, with what became of each.
+    async fn deliveries(&self, leg: &Value) -> Vec<Value> {
+        let answer = self.get(&format!("{}/callbacks", cc(leg))).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["value"].as_array().unwrap().clone()
     }
 
     /// The callbacks of a leg, as `Type code/subCode context`, once they are as many as wanted.
