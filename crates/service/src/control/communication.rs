@@ -130,20 +130,15 @@ impl App {
         actor: &Actor,
     ) -> Result<Resource> {
         let body = CommunicationBody::parse(body)?;
-        // Asked first for its 404: a PATCH makes nothing.
-        self.resource(id).await?;
-        let done = self
-            .put_resource(id, precondition, actor, |current| {
-                let current = current.ok_or_else(|| super::resources::not_found(id))?;
-                let mut changed = current.clone();
-                self.apply(&mut changed, &body);
-                Ok(Draft {
-                    body: changed.body,
-                    secrets: changed.secrets,
-                })
+        self.change_resource(id, precondition, actor, |current| {
+            let mut changed = current.clone();
+            self.apply(&mut changed, &body);
+            Ok(Draft {
+                body: changed.body,
+                secrets: changed.secrets,
             })
-            .await?;
-        Ok(done.resource)
+        })
+        .await
     }
 
     /// Why a name cannot be taken: ARM's reason and message; `None` if it can.
@@ -176,10 +171,8 @@ impl App {
         which: KeyName,
         actor: &Actor,
     ) -> Result<SecretString> {
-        self.resource(id).await?;
-        let done = self
-            .put_resource(id, &Precondition::Always, actor, |current| {
-                let current = current.ok_or_else(|| super::resources::not_found(id))?;
+        let changed = self
+            .change_resource(id, &Precondition::Always, actor, |current| {
                 let mut keys = keys_of(current)?;
                 match which {
                     KeyName::Primary => keys.primary = self.new_access_key(),
@@ -191,7 +184,7 @@ impl App {
                 })
             })
             .await?;
-        let keys = keys_of(&done.resource)?;
+        let keys = keys_of(&changed)?;
         Ok(match which {
             KeyName::Primary => keys.primary,
             KeyName::Secondary => keys.secondary,

@@ -135,7 +135,24 @@ impl App {
         self.write_resource(id, precondition, actor, draft).await
     }
 
-    /// The same without looking where it is put.
+    /// Changes a resource that is there: `draft` makes it from what it is now, and may be asked again if another write
+    /// was quicker.
+    pub async fn change_resource(
+        &self,
+        id: &ResourceId,
+        precondition: &Precondition,
+        actor: &Actor,
+        draft: impl Fn(&Resource) -> Result<Draft> + Send + Sync,
+    ) -> Result<Resource> {
+        // Asked first for its 404, which comes before any 412.
+        self.resource(id).await?;
+        let put = self.put_resource(id, precondition, actor, |current| {
+            draft(current.ok_or_else(|| not_found(id))?)
+        });
+        Ok(put.await?.resource)
+    }
+
+    /// [`App::put_resource`] without looking where it is put.
     pub(super) async fn write_resource(
         &self,
         id: &ResourceId,

@@ -64,17 +64,15 @@ impl App {
         actor: &Actor,
     ) -> Result<Resource> {
         let said = TopicBody::parse(body).map_err(invalid)?;
-        self.resource(id).await?;
-        let put = self.put_resource(id, condition, actor, |current| {
-            let current = current.ok_or_else(|| crate::control::not_found(id))?;
+        self.change_resource(id, condition, actor, |current| {
             let mut document = current.body.clone();
             apply(&mut document, &said);
             Ok(Draft {
                 body: document,
                 secrets: current.secrets.clone(),
             })
-        });
-        Ok(put.await?.resource)
+        })
+        .await
     }
 
     /// Both access keys of a topic.
@@ -90,9 +88,7 @@ impl App {
         which: TopicKey,
         actor: &Actor,
     ) -> Result<[SecretString; 2]> {
-        self.resource(id).await?;
-        let put = self.put_resource(id, &Precondition::Always, actor, |current| {
-            let current = current.ok_or_else(|| crate::control::not_found(id))?;
+        let changed = self.change_resource(id, &Precondition::Always, actor, |current| {
             let mut keys = TopicKeys::of(current)?;
             match which {
                 TopicKey::First => keys.key1 = self.new_topic_key(),
@@ -103,7 +99,7 @@ impl App {
                 secrets: Some(keys.sealed()?),
             })
         });
-        let keys = TopicKeys::of(&put.await?.resource)?;
+        let keys = TopicKeys::of(&changed.await?)?;
         Ok([keys.key1.into(), keys.key2.into()])
     }
 
@@ -166,17 +162,15 @@ impl App {
     ) -> Result<Resource> {
         let fields = Fields::of(body);
         let tags = fields.tags().map_err(invalid)?;
-        self.resource(id).await?;
-        let put = self.put_resource(id, condition, actor, |current| {
-            let current = current.ok_or_else(|| crate::control::not_found(id))?;
+        self.change_resource(id, condition, actor, |current| {
             let mut document = current.body.clone();
             set_common(&mut document, tags.clone(), fields.value("identity"));
             Ok(Draft {
                 body: document,
                 secrets: None,
             })
-        });
-        Ok(put.await?.resource)
+        })
+        .await
     }
 
     /// "Only one system topic is allowed per source."

@@ -141,14 +141,12 @@ impl App {
         actor: &Actor,
         edit: impl Fn(&mut Document) -> Result<()> + Send + Sync,
     ) -> Result<Resource> {
-        self.resource(id).await?;
-        let put = self.put_resource(id, condition, actor, |current| {
-            let current = current.ok_or_else(|| crate::control::not_found(id))?;
+        self.change_resource(id, condition, actor, |current| {
             let mut document = Document::of(current)?;
             edit(&mut document)?;
             document.into_draft()
-        });
-        Ok(put.await?.resource)
+        })
+        .await
     }
 
     /// Makes a namespace or hub with `rules`, or changes one and leaves it its own.
