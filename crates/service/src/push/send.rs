@@ -243,7 +243,7 @@ impl Journey<'_> {
                 self.so_far.reason = Some(why);
                 self.moved(slot)
             }
-            // It may have been delivered; the same `apns-id` lets the device see one notification.
+            // It may have been delivered; the same `apns-id` says that it is one push.
             Lost::Unknown(why) => {
                 self.so_far.reason = Some(why);
                 slot.retire();
