@@ -124,6 +124,11 @@ impl From<store::Error> for Error {
                 "ServerBusy",
                 "The server is busy. Try again.",
             ),
+            store::Error::Nul => (
+                Kind::Invalid,
+                "BadRequest",
+                "A text has the character U+0000, which cannot be kept.",
+            ),
             store::Error::Stopping => (
                 Kind::Unavailable,
                 "ServiceUnavailable",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::error::DatabaseError;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +32,9 @@ pub enum Error {
     /// The queue of a batcher is full: the caller should answer "busy".
     #[error("the store is busy: its write queue is full")]
     Busy,
+    /// A text has the character U+0000, which PostgreSQL keeps in none.
+    #[error("a text has the character U+0000, which cannot be kept")]
+    Nul,
     /// The batcher has stopped.
     #[error("the store is stopping")]
     Stopping,
@@ -47,9 +52,12 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match is_passing(&error) {
-            true => Self::Unavailable(Arc::new(error)),
-            false => Self::Database(error),
+        let of_database = error.as_database_error();
+        match of_database.and_then(DatabaseError::code).as_deref() {
+            // character_not_in_repertoire: Rust's texts are UTF-8 throughout, so nothing else can be meant.
+            Some("22021") => Self::Nul,
+            _ if is_passing(&error) => Self::Unavailable(Arc::new(error)),
+            _ => Self::Database(error),
         }
     }
 }

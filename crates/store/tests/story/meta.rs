@@ -7,6 +7,7 @@ pub async fn chapter(store: &Store) {
     values_are_kept_once_committed(store).await;
     a_value_is_taken_once(store).await;
     a_secret_is_made_once_and_sealed(store).await;
+    a_text_with_nul_is_kept_or_refused_by_name(store).await;
 }
 
 async fn values_are_kept_once_committed(store: &Store) {
@@ -33,6 +34,16 @@ async fn a_value_is_taken_once(store: &Store) {
     assert!(!tx.take_meta("ticket", "one").await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(store.meta("ticket").await.unwrap(), None);
+}
+
+/// PostgreSQL has no such texts: whoever sent one is told so, and it is no failure of the database.
+async fn a_text_with_nul_is_kept_or_refused_by_name(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let kept = tx.set_meta("nul", "a\0b").await;
+    match store.engine_name() {
+        "postgres" => assert!(matches!(kept, Err(store::Error::Nul)), "{kept:?}"),
+        _ => assert!(kept.is_ok(), "{kept:?}"),
+    }
 }
 
 async fn a_secret_is_made_once_and_sealed(store: &Store) {

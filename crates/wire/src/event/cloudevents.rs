@@ -125,7 +125,7 @@ fn publish(event: &Object<'_>, index: usize) -> Result<Published, PublishError> 
         subject: event.text("subject").unwrap_or_default(),
         body: to_json(event),
     };
-    published.sized()
+    published.checked()
 }
 
 /// The event as JSON; its names need no escapes.

@@ -125,7 +125,7 @@ impl Mapping {
             kind: event_type,
             subject,
         };
-        published.sized()
+        published.checked()
     }
 }
 

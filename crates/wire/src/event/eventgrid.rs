@@ -109,7 +109,7 @@ impl Incoming<'_> {
             kind: delivered.event_type.into_owned(),
             subject: delivered.subject.into_owned(),
         };
-        published.sized()
+        published.checked()
     }
 }
 
@@ -204,6 +204,15 @@ mod tests {
         let sized = |bytes: usize| with(|event| event["data"] = json!("x".repeat(bytes)));
         assert!(sized(LARGEST_EVENT - 300).is_ok());
         assert_eq!(sized(LARGEST_EVENT), Err(PublishError::TooLarge));
+    }
+
+    #[test]
+    fn a_type_or_subject_with_nul_is_refused() {
+        for name in ["eventType", "subject"] {
+            let refused = with(|event| event[name] = json!("a\0b"));
+            assert_eq!(refused, Err(PublishError::Nul), "{name}");
+        }
+        assert!(with(|event| event["data"] = json!("a\0b")).is_ok());
     }
 
     #[test]

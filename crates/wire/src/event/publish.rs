@@ -106,6 +106,9 @@ pub enum PublishError {
          application/json, or the event must be in binary mode."
     )]
     ContentType,
+    /// A type or subject with a character that filters and databases know none of.
+    #[error("The type or subject of an event has the character U+0000, which is not allowed.")]
+    Nul,
     /// More events than a request may hold.
     #[error("The request holds {0} events; at most {MOST_EVENTS} are allowed.")]
     TooManyEvents(usize),
@@ -161,8 +164,11 @@ pub(super) fn batch<E>(
 }
 
 impl Published {
-    /// The event, if it is not too large.
-    pub(super) fn sized(self) -> Result<Self, PublishError> {
+    /// The event, if nothing is wrong with it in any schema.
+    pub(super) fn checked(self) -> Result<Self, PublishError> {
+        if self.kind.contains('\0') || self.subject.contains('\0') {
+            return Err(PublishError::Nul);
+        }
         if self.body.len() > LARGEST_EVENT {
             return Err(PublishError::TooLarge);
         }
