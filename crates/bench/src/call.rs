@@ -172,13 +172,17 @@ impl Backend {
             method: "POST",
             target: IDENTITIES,
             host,
-            body: body.as_bytes(),
         };
         let mut post = self
             .client
             .post(format!("{}{IDENTITIES}", self.base))
             .header("content-type", "application/json");
-        for (name, value) in hmac::sign(request, &self.key, Clock::System.now().secs()) {
+        for (name, value) in hmac::sign(
+            request,
+            body.as_bytes(),
+            &self.key,
+            Clock::System.now().secs(),
+        ) {
             post = post.header(name, value);
         }
         let made = succeeded(post.body(body)).await?;

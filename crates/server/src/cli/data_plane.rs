@@ -73,14 +73,18 @@ impl<'c> DataPlane<'c> {
             method: "POST",
             target: "/identities?api-version=2023-10-01",
             host: &authority,
-            body: body.as_bytes(),
         };
         let mut builder = self
             .client
             .http
             .post(url)
             .header("content-type", "application/json");
-        for (name, value) in hmac::sign(request, &self.access_key()?, Clock::System.now().secs()) {
+        for (name, value) in hmac::sign(
+            request,
+            body.as_bytes(),
+            &self.access_key()?,
+            Clock::System.now().secs(),
+        ) {
             builder = builder.header(name, value);
         }
         let answer = self.send(builder.body(body)).await?;

@@ -59,18 +59,12 @@ pub enum Principal {
 }
 
 impl Access {
-    /// Whether the check needs the body (HMAC signs a hash of it).
-    pub(super) fn needs_body(self) -> bool {
-        matches!(self, Self::Communication)
-    }
-
-    /// Checks the credential of a request. `body` is empty unless [`Access::needs_body`].
+    /// Checks the credential of a request, before its body is read: strangers cannot make us buffer.
     pub(super) async fn check(
         self,
         app: &App,
         parts: &Parts,
         params: &Params,
-        body: &[u8],
     ) -> Result<Principal> {
         match self {
             Self::Public => Ok(Principal::Anonymous),
@@ -84,7 +78,7 @@ impl Access {
                 .authorize_sas_namespace(sas_request(parts))
                 .map(Principal::HubNamespace),
             Self::Communication => app
-                .authorize_communication(&signed_request(parts, body))
+                .authorize_communication(&signed_request(parts))
                 .map(Principal::Communication),
             Self::Publish => {
                 let publisher = publisher(parts);
@@ -97,6 +91,14 @@ impl Access {
                     .map(Principal::Topic)
             }
             Self::User(scopes) => user(app, parts, scopes).await.map(Principal::User),
+        }
+    }
+
+    /// Checks the body, where the credential vouches for it: HMAC signs its hash.
+    pub(super) fn check_body(self, parts: &Parts, body: &[u8]) -> Result<()> {
+        match self {
+            Self::Communication => signed_request(parts).check_body(body),
+            _ => Ok(()),
         }
     }
 }
@@ -122,7 +124,7 @@ async fn user(app: &App, parts: &Parts, scopes: &[Scope]) -> Result<TokenUser> {
     Err(Error::new(Kind::Forbidden, "Forbidden", message))
 }
 
-fn signed_request<'a>(parts: &'a Parts, body: &'a [u8]) -> SignedRequest<'a> {
+fn signed_request(parts: &Parts) -> SignedRequest<'_> {
     SignedRequest {
         signed: hmac::Request {
             method: parts.method.as_str(),
@@ -132,7 +134,6 @@ fn signed_request<'a>(parts: &'a Parts, body: &'a [u8]) -> SignedRequest<'a> {
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
             host: host(parts).unwrap_or_default(),
-            body,
         },
         headers: &parts.headers,
     }

@@ -9,8 +9,10 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, header};
+use http::request::Parts;
+use http::{HeaderValue, Method, Version, header};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use service::{App, Error, Kind, Result};
 use tracing::Instrument;
 
@@ -18,7 +20,7 @@ use super::arm;
 use super::cors;
 use super::error::{self, Surface};
 use super::request::Request;
-use super::route::{Found, Route, Table};
+use super::route::{Found, Params, Route, Table};
 use super::trace::Trace;
 use super::watch::Watch;
 
@@ -95,23 +97,14 @@ impl Service {
     async fn answer(
         &self,
         route: &Route,
-        params: super::route::Params,
-        parts: http::request::Parts,
+        params: Params,
+        parts: Parts,
         body: Body,
     ) -> Result<Response> {
-        // A credential that needs no body is checked before one is read: strangers cannot make us buffer.
-        let (principal, body) = if route.access.needs_body() {
-            let body = read_body(body, route.body_limit, self.body_timeout).await?;
-            let checked = route.access.check(&self.app, &parts, &params, &body);
-            (checked.await?, body)
-        } else {
-            let checked = route.access.check(&self.app, &parts, &params, &[]);
-            let principal = checked.await?;
-            (
-                principal,
-                read_body(body, route.body_limit, self.body_timeout).await?,
-            )
-        };
+        check_form(&parts, &params)?;
+        let principal = route.access.check(&self.app, &parts, &params).await?;
+        let body = read_body(body, route.body_limit, self.body_timeout).await?;
+        route.access.check_body(&parts, &body)?;
         (route.handler)(
             self.app.clone(),
             Request {
@@ -152,6 +145,25 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     .caused_by(text.unwrap_or_else(|| "a panic without a message".into()))
 }
 
+/// What is refused whoever asks for whatever.
+fn check_form(parts: &Parts, params: &Params) -> Result<()> {
+    let refused = |message: String| Err(Error::invalid("BadRequest", message));
+    // "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header
+    // field and to any request message that contains more than one Host header field line" (RFC 9112 section 3.2).
+    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::HOST) {
+        return refused("The header 'Host' is missing.".into());
+    }
+    for name in [header::HOST, header::AUTHORIZATION] {
+        if parts.headers.get_all(&name).iter().nth(1).is_some() {
+            return refused(format!("The header '{name}' stands there more than once."));
+        }
+    }
+    if params.values().any(|value| value.contains('\0')) {
+        return refused("The path has the character U+0000 (%00).".into());
+    }
+    Ok(())
+}
+
 async fn read_body(mut body: Body, limit: usize, time: Duration) -> Result<Bytes> {
     let too_large = || {
         Error::new(
@@ -160,6 +172,10 @@ async fn read_body(mut body: Body, limit: usize, time: Duration) -> Result<Bytes
             format!("The maximum size ({limit}) has been exceeded."),
         )
     };
+    // It says itself how long it is: not a byte of it is waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     let read = async {
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {

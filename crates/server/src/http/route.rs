@@ -57,6 +57,11 @@ impl Params {
             .find(|(key, _)| *key == name)
             .map_or("", |(_, value)| value)
     }
+
+    /// All of them.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, value)| value.as_str())
+    }
 }
 
 /// Most bytes of a body unless the row says otherwise.

@@ -85,9 +85,13 @@ impl Comm {
             method,
             target: path,
             host: "localhost:8443",
-            body: body.as_bytes(),
         };
-        hmac::sign(request, &key, self.test.app.clock.now().secs())
+        hmac::sign(
+            request,
+            body.as_bytes(),
+            &key,
+            self.test.app.clock.now().secs(),
+        )
     }
 
     /// A new user with a token for calls and chat.

@@ -14,7 +14,7 @@ use crate::{App, Error, Kind, Result};
 
 /// What a signature covers, and where to find the rest.
 pub struct SignedRequest<'a> {
-    /// Method, raw target, host and body.
+    /// Method, raw target and host.
     pub signed: hmac::Request<'a>,
     /// The headers.
     pub headers: &'a HeaderMap,
@@ -24,21 +24,33 @@ impl<'a> SignedRequest<'a> {
     fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// Whether a token proves who asks, and no signature.
+    fn has_token(&self) -> bool {
+        self.header("authorization")
+            .and_then(|value| value.split_once(' '))
+            .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+    }
+
+    /// Checks the body of a request that was authorized: that it is the one that was signed.
+    pub fn check_body(&self, body: &[u8]) -> Result<()> {
+        if self.has_token() {
+            return Ok(());
+        }
+        hmac::verify_body(|name| self.header(name), body).map_err(refused)
+    }
 }
 
 impl App {
-    /// The communication resource that a request belongs to and whose credential it carries.
+    /// The communication resource that a request belongs to and whose credential it carries. The body is checked once it
+    /// has come: [`SignedRequest::check_body`].
     pub fn authorize_communication(
         &self,
         request: &SignedRequest<'_>,
     ) -> Result<Arc<Communication>> {
-        let authorization = request.header("authorization");
         let candidates = self.communication_candidates(host_name(request.signed.host));
-        let bearer = authorization
-            .and_then(|value| value.split_once(' '))
-            .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
-        if bearer {
-            self.authenticate(authorization, Audience::Communication)?;
+        if request.has_token() {
+            self.authenticate(request.header("authorization"), Audience::Communication)?;
             return candidates
                 .into_iter()
                 .next()
@@ -66,9 +78,12 @@ impl App {
                 Err(error) => refusal = error,
             }
         }
-        let message = format!("The request is not authorized: {refusal}.");
-        Err(denied(message).caused_by(refusal))
+        Err(refused(refusal))
     }
+}
+
+fn refused(refusal: hmac::Error) -> Error {
+    denied(format!("The request is not authorized: {refusal}.")).caused_by(refusal)
 }
 
 /// The access keys decoded: the key of the HMAC is the bytes, not the text.

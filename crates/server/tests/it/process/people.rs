@@ -36,12 +36,16 @@ impl User {
             method: "POST",
             target,
             host: &host,
-            body: body.as_bytes(),
         };
         let mut builder = client(server)
             .post(format!("https://{host}{target}"))
             .header("content-type", "application/json");
-        for (name, value) in hmac::sign(request, &key, service::Clock::System.now().secs()) {
+        for (name, value) in hmac::sign(
+            request,
+            body.as_bytes(),
+            &key,
+            service::Clock::System.now().secs(),
+        ) {
             builder = builder.header(name, value);
         }
         let created = answer(builder.body(body)).await;
