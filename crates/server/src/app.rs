@@ -26,6 +26,7 @@ use self::device_lab::DeviceLab;
 pub use self::lab_server::LabServer;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
+use crate::descriptors;
 use crate::environment::{Control, Environment};
 use crate::failure::{Failure, Result};
 use crate::http::{self, Plain, plain};
@@ -57,6 +58,7 @@ impl Server {
     /// Starts everything; returns once the server can be reached.
     pub async fn start(config: &Config, mode: Mode, metrics: PrometheusHandle) -> Result<Self> {
         let clock = Clock::System;
+        let limits = config.limits.within(descriptors::raise());
         let dir = DataDir::take(&config.data_dir)?;
         let https = Port::bind("--listen", config.listen).await?;
         let http = Port::bind("--http", config.http).await?;
@@ -107,8 +109,8 @@ impl Server {
             metrics,
         });
         let server = Self {
-            https: Listener::start(https, Some(tls), &config.limits, service),
-            http: Listener::start(http, None, &config.limits, plain),
+            https: Listener::start(https, Some(tls), &limits, service),
+            http: Listener::start(http, None, &limits, plain),
             app,
             lab,
             dir,
@@ -357,7 +359,11 @@ fn seal(master: &str) -> Result<Seal> {
 }
 
 fn unopened(error: store::Error) -> Failure {
-    Failure::failed(error).way_out("look at `database` or --database")
+    let failure = match &error {
+        store::Error::UnknownEngine(_) => Failure::usage(error.to_string()),
+        _ => Failure::failed(error),
+    };
+    failure.way_out("look at `database` or --database")
 }
 
 /// The database of a server with this data directory.

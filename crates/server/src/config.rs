@@ -420,6 +420,23 @@ impl Limits {
         Duration::from_secs(self.drain_seconds)
     }
 
+    /// The same for a process that may open so many files: three eighths of them for the connections of each port, so
+    /// that the database, push services and webhooks always find some.
+    #[must_use]
+    pub fn within(&self, files: Option<usize>) -> Self {
+        let most = files.map_or(usize::MAX, |files| (files / 8 * 3).max(1));
+        if most < self.connections {
+            tracing::debug!(
+                connections = most,
+                "each port takes fewer connections than `limits.connections`: the process may not open more files"
+            );
+        }
+        Self {
+            connections: self.connections.min(most),
+            ..self.clone()
+        }
+    }
+
     /// How often identities may be asked for; in `carillon dev` as often as a test likes.
     pub fn identity_rates(&self, mode: Mode) -> IdentityRates {
         match mode {

@@ -8,6 +8,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod descriptors;
 pub mod doctor;
 pub mod environment;
 pub mod failure;

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +28,8 @@ use crate::failure::{Failure, Result};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often an idle HTTP/2 connection is asked whether it lives, and how long it has to answer.
 const PING: Duration = Duration::from_secs(30);
+/// "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
 
@@ -230,6 +232,13 @@ impl<H: Handler> Serve<H> {
         stream: S,
         peer: Peer,
     ) {
+        let opened = self.stopping.run_until_cancelled(opened(stream));
+        let stream = match tokio::time::timeout(self.limits.header_timeout(), opened).await {
+            Ok(Some(Ok(stream))) => stream,
+            Ok(Some(Err(error))) => return tracing::debug!(%error, "a connection ended early"),
+            Ok(None) => return,
+            Err(_) => return tracing::debug!("an HTTP/2 preface took too long"),
+        };
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -249,6 +258,18 @@ impl<H: Handler> Serve<H> {
         };
         note(ended);
     }
+}
+
+/// Waits for the client's connection preface, and gives it back unread. From there on PING finds out who has gone; hyper
+/// waits for a preface for ever.
+async fn opened(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    let mut preface = [0; PREFACE];
+    stream.read_exact(&mut preface).await?;
+    let (rest, writer) = tokio::io::split(stream);
+    let reader = io::Cursor::new(preface).chain(rest);
+    Ok(tokio::io::join(reader, writer))
 }
 
 async fn answer(

@@ -9,6 +9,7 @@ use super::device_lab::DeviceLab;
 use super::http_url;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::environment::Environment;
 use crate::failure::Result;
 use crate::http::{Plain, plain};
@@ -29,6 +30,7 @@ impl LabServer {
     /// Starts everything; returns once the lab can be reached.
     pub async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Self> {
         let clock = Clock::System;
+        let limits = config.limits.within(descriptors::raise());
         let dir = DataDir::take(&config.data_dir)?;
         let http = Port::bind("--http", config.http).await?;
         let authority = Arc::new(Authority::open(&dir, &[], clock.now())?);
@@ -53,7 +55,7 @@ impl LabServer {
             lab: Some(lab.control()),
             metrics,
         });
-        let http = Listener::start(http, None, &config.limits, plain);
+        let http = Listener::start(http, None, &limits, plain);
         environment.write(dir.path())?;
         Ok(Self {
             lab,

@@ -157,7 +157,10 @@ const KEYS: &[Key] = &[
     ),
     key(
         "limits.connections",
-        &["Connections at once, per port; the next ones wait."],
+        &[
+            "Connections at once, per port; the next ones wait. At most three eighths of the files that the process may",
+            "open (ulimit -n).",
+        ],
     ),
     key(
         "limits.header_seconds",

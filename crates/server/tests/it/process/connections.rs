@@ -57,6 +57,14 @@ async fn slow_clients_are_cut_off() {
         .unwrap();
     handshake.write_all(&[22, 3, 1]).await.unwrap();
 
+    // It has chosen HTTP/2 and does not begin with it.
+    let mut preface = server.connect(&["h2"]).await;
+    preface.write_all(b"PRI * HTTP/2").await.unwrap();
+
+    let answer = tokio::time::timeout(PATIENCE, rest(&mut preface))
+        .await
+        .unwrap();
+    assert_eq!(answer, "");
     let answer = tokio::time::timeout(PATIENCE, rest(&mut header))
         .await
         .unwrap();
@@ -139,6 +147,65 @@ async fn harmless_oddities_are_answered() {
         .unwrap();
     drop(gone);
     healthy(&server).await;
+}
+
+/// What a stranger sends is not even waited for: its credential stands in the header.
+#[tokio::test]
+async fn a_credential_is_refused_before_the_body_comes() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let resource = server.env["communication"]["resource_id"].as_str().unwrap();
+    let hub = server.env["hub"]["name"].as_str().unwrap();
+    let link = format!("{resource}/linkNotificationHub?api-version=2025-09-01");
+    let send = format!("/{hub}/messages?direct&api-version=2020-06");
+    for path in [
+        "/identities?api-version=2023-10-01",
+        "/calling/callConnections?api-version=2023-10-15",
+        "/calling/calls",
+        "/registrar/prod/v2/registrations",
+        "/topics/events/api/events?api-version=2018-01-01",
+        &link,
+        &send,
+    ] {
+        let mut stream = server.connect(&["http/1.1"]).await;
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n");
+        let answer = tokio::time::timeout(PATIENCE, talk(&mut stream, &head));
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+    }
+}
+
+/// Other things need files as well: the database, push services, webhooks.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_leave_files_for_the_rest() {
+    let dir = directory();
+    let server = Process::start_with_files(dir.path(), 128);
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(
+            TcpStream::connect(("127.0.0.1", server.https_port()))
+                .await
+                .unwrap(),
+        );
+    }
+    let files = || {
+        std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
+            .unwrap()
+            .count()
+    };
+    // Three eighths of 128, and what it had before.
+    while files() < 48 {
+        tokio::task::yield_now().await;
+    }
+    let ready = server
+        .client()
+        .build()
+        .unwrap()
+        .get(format!("{}/readyz", server.text("http_url")));
+    assert_eq!(ready.send().await.unwrap().status(), 200);
+    assert!(files() < 120, "{}", files());
 }
 
 #[tokio::test]

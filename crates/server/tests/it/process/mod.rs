@@ -80,6 +80,15 @@ impl Process {
         Self::spawn(carillon(&ports).envs(variables.iter().copied()), dir)
     }
 
+    /// Starts `carillon dev` in `dir` as a process that may open so many files.
+    pub fn start_with_files(dir: &Path, files: usize) -> Self {
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_carillon")]);
+        shell.args(["dev", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        Self::spawn(&mut shell, dir)
+    }
+
     /// Starts `carillon serve` in `dir` on free ports and waits until it is ready.
     pub fn serve(dir: &Path) -> Self {
         let ports = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
