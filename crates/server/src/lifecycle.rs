@@ -1,20 +1,26 @@
 //! When the process stops: SIGINT or SIGTERM once for a graceful end, twice for an end at once.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::failure::{Failure, Result};
 
-/// Waits until somebody wants the process to stop. The next such wish ends it at once.
-pub async fn stop_wanted() -> Result<()> {
+/// Listens from now on, so that no wish is lost on the way: the token is cancelled as soon as somebody wants the process
+/// to stop. The next such wish ends it at once.
+pub fn stop_wanted() -> Result<CancellationToken> {
     let mut wishes = Wishes::new()?;
-    wishes.next().await;
+    let wanted = CancellationToken::new();
+    let told = wanted.clone();
     #[expect(
         clippy::disallowed_methods,
         reason = "it must outlive the app's tasks: it ends the process if they do not end"
     )]
     tokio::spawn(async move {
         wishes.next().await;
+        told.cancel();
+        wishes.next().await;
         std::process::exit(1);
     });
-    Ok(())
+    Ok(wanted)
 }
 
 #[cfg(unix)]

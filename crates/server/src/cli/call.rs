@@ -56,6 +56,7 @@ impl Call {
             None => data.new_user().await?,
         };
         let timeline = Timeline::start();
+        let stop = lifecycle::stop_wanted()?;
         let call = data
             .by(&caller, Method::POST, "/calling/calls", Some(&self.body()))
             .await?;
@@ -63,10 +64,7 @@ impl Call {
         timeline.line("accepted", &format!("call {id}"));
         let watched = tokio::select! {
             watched = watch(&data, &timeline, &caller, &id) => watched,
-            stop = lifecycle::stop_wanted() => match stop {
-                Ok(()) => interrupted(&data, &timeline, &caller, &id).await,
-                Err(failure) => Err(failure),
-            },
+            () = stop.cancelled() => interrupted(&data, &timeline, &caller, &id).await,
         };
         // Whatever happened, nothing goes on ringing. One that has ended by itself says so, which is no failure.
         let _ = data

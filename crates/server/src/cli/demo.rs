@@ -58,20 +58,24 @@ impl Demo {
             ..Config::default()
         };
         let began = Clock::System.instant();
-        let server = Server::start(&config, Mode::Dev, telemetry::start_metrics()?).await?;
+        let stop = lifecycle::stop_wanted()?;
+        let start = Server::start(&config, Mode::Dev, telemetry::start_metrics()?);
+        let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
+            return Ok(());
+        };
         let took = Clock::System.instant().duration_since(began);
         println!(
             "Carillon is ready after {} ms, in {}",
             took.as_millis(),
             dir.path().display()
         );
-        let rang = show(&server.environment).await;
-        if rang.is_ok() && !self.once {
+        let shown = stop.run_until_cancelled(show(&server.environment)).await;
+        if matches!(shown, Some(Ok(()))) && !self.once {
             addresses(&server.environment);
-            lifecycle::stop_wanted().await?;
+            stop.cancelled().await;
         }
         server.stop().await;
-        rang
+        shown.unwrap_or_else(|| Err(Failure::failed("interrupted")))
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{lifecycle, telemetry};
 /// Run a local server for developers.
 ///
 /// It listens on loopback only, has well-known credentials, and keeps its data, so that everything is still there
-/// at the next start. `carillon env` says how to reach it.
+/// at the next start. `carillon env` says how to reach it. With --listen …:0 the ports of the lab are free ones too,
+/// unless they are named.
 #[derive(Debug, Args, Serialize)]
 pub struct Dev {
     #[command(flatten)]
@@ -35,7 +36,11 @@ impl Dev {
             }
         }
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
-        let server = Server::start(&config, Mode::Dev, telemetry::start_metrics()?).await?;
+        let stop = lifecycle::stop_wanted()?;
+        let start = Server::start(&config, Mode::Dev, telemetry::start_metrics()?);
+        let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
+            return Ok(());
+        };
         println!(
             "Carillon is ready at {}",
             server.environment.base_url.as_deref().unwrap_or_default()
@@ -45,7 +50,7 @@ impl Dev {
             println!("  CA          {}", ca_file.display());
         }
         println!("In another shell: eval \"$(carillon env)\"");
-        lifecycle::stop_wanted().await?;
+        stop.cancelled().await;
         server.stop().await;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::config::{Config, LogFormat};
 use crate::failure::Result;
 use crate::{lifecycle, telemetry};
 
-/// Run the device lab alone: stand-ins for APNs and FCM, with virtual devices.
+/// Run the device lab alone: stand-ins for APNs, FCM and Web Push, with virtual devices.
 ///
 /// For anybody who writes a push sender. Its control answers under /lab on the plain-http port; `carillon env` says
 /// where everything is.
@@ -38,7 +38,11 @@ impl LabCommand {
     pub(super) async fn run(self) -> Result<()> {
         let config = Config::load(None, &self)?;
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
-        let server = LabServer::start(&config, telemetry::start_metrics()?).await?;
+        let stop = lifecycle::stop_wanted()?;
+        let start = LabServer::start(&config, telemetry::start_metrics()?);
+        let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
+            return Ok(());
+        };
         println!("The device lab is ready");
         if let Some(lab) = &server.environment.lab {
             println!("  control  {}", lab.control_url);
@@ -49,7 +53,7 @@ impl LabCommand {
         if let Some(ca_file) = &server.environment.ca_file {
             println!("  CA       {}", ca_file.display());
         }
-        lifecycle::stop_wanted().await?;
+        stop.cancelled().await;
         server.stop().await;
         Ok(())
     }

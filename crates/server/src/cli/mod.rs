@@ -59,7 +59,7 @@ enum Command {
     Dev(dev::Dev),
     /// Run the server for real use.
     Serve(serve::Serve),
-    /// Run the device lab alone: stand-ins for APNs and FCM, with virtual devices.
+    /// Run the device lab alone: stand-ins for APNs, FCM and Web Push, with virtual devices.
     Lab(lab::LabCommand),
     /// Print how to reach a server.
     Env(env::Env),

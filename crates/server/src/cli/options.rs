@@ -41,15 +41,15 @@ pub struct ServerOptions {
 /// Options of `dev` and `lab`.
 #[derive(Debug, Args, Serialize)]
 pub struct LabOptions {
-    /// Stand in for APNs here [default: 127.0.0.1:9443, or a free port beside --listen …:0]
+    /// Stand in for APNs here [default: 127.0.0.1:9443]
     #[arg(long, value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apns: Option<SocketAddr>,
-    /// Stand in for FCM here [default: 127.0.0.1:9444, or a free port beside --listen …:0]
+    /// Stand in for FCM here [default: 127.0.0.1:9444]
     #[arg(long, value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fcm: Option<SocketAddr>,
-    /// Stand in for a Web Push service here [default: 127.0.0.1:9445, or a free port beside --listen …:0]
+    /// Stand in for a Web Push service here [default: 127.0.0.1:9445]
     #[arg(long, value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webpush: Option<SocketAddr>,

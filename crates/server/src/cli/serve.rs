@@ -21,7 +21,11 @@ impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let config = self.options.config()?;
         telemetry::start_logs(config.log, config.log_filter.as_deref())?;
-        let server = Server::start(&config, Mode::Serve, telemetry::start_metrics()?).await?;
+        let stop = lifecycle::stop_wanted()?;
+        let start = Server::start(&config, Mode::Serve, telemetry::start_metrics()?);
+        let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
+            return Ok(());
+        };
         tracing::info!(base_url = server.environment.base_url, "ready");
         if let Some(link) = server.set_up_link().await? {
             println!(
@@ -34,7 +38,7 @@ impl Serve {
                 config.data_dir.display()
             );
         }
-        lifecycle::stop_wanted().await?;
+        stop.cancelled().await;
         server.stop().await;
         Ok(())
     }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use clap::Args;
 use service::Clock;
 
+use super::client::{http_client, unreachable};
 use super::options::DataDirOption;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 
 /// How often to look.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long an answer may take.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// Wait until a server is ready.
 ///
@@ -30,44 +33,41 @@ pub struct Wait {
 impl Wait {
     pub(super) async fn run(self) -> Result<()> {
         let until = Clock::System.now() + Duration::from_secs(self.timeout);
+        let client = http_client(None, true)?;
         loop {
-            let problem = match self.ready().await {
-                Ok(()) => return Ok(()),
-                Err(problem) => problem,
+            let Err(problem) = self.ready(&client).await else {
+                return Ok(());
             };
             if Clock::System.now() >= until {
-                return Err(Failure::failed(format!(
+                let (problem, way_out) = problem.into_parts();
+                let late = format!(
                     "the server was not ready within {} s: {problem}",
                     self.timeout
-                )));
+                );
+                let failure = Failure::failed(late);
+                return Err(match way_out {
+                    Some(way_out) => failure.way_out(way_out),
+                    None => failure,
+                });
             }
             Clock::System.sleep(PAUSE).await;
         }
     }
 
-    async fn ready(&self) -> std::result::Result<(), String> {
+    async fn ready(&self, client: &reqwest::Client) -> Result<()> {
         let url = match &self.url {
             Some(url) => url.clone(),
-            None => {
-                Environment::read(&self.server.data_dir)
-                    .map_err(|error| error.to_string())?
-                    .http_url
-            }
+            None => Environment::read(&self.server.data_dir)?.http_url,
         };
         let url = format!("{}/readyz", url.trim_end_matches('/'));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(5))
-            .build()
-            .map_err(|error| error.to_string())?;
-        let answer = client
-            .get(&url)
-            .send()
-            .await
-            .map_err(|error| error.to_string())?;
+        let asked = client.get(&url).timeout(WITHIN).send();
+        let answer = asked.await.map_err(|error| unreachable(&url, &error))?;
         if answer.status().is_success() {
             return Ok(());
         }
-        Err(format!("{url} answers {}", answer.status()))
+        Err(Failure::failed(format!(
+            "{url} answers {}",
+            answer.status()
+        )))
     }
 }

@@ -52,9 +52,10 @@ impl Tail {
         let mut properties = to_webhook(&webhook.url);
         properties["filter"] = self.filter();
         properties["expirationTimeUtc"] = json!(Clock::System.now() + LIFE);
+        let stop = lifecycle::stop_wanted()?;
         let shown = tokio::select! {
             shown = self.subscribe_and_show(&data, &control, &sources, &name, &properties, &webhook) => shown,
-            stop = lifecycle::stop_wanted() => stop,
+            () = stop.cancelled() => Ok(()),
         };
         for source in &sources {
             // One that was not made yet cannot be deleted, and need not be.
