@@ -78,9 +78,13 @@ impl Comm {
     }
 
     pub fn signature(&self, method: &str, path: &str, body: &str) -> hmac::Headers {
-        let key = STANDARD
-            .decode(self.seeded.access_key.expose_secret())
-            .unwrap();
+        let key = self.seeded.access_key.expose_secret();
+        self.signature_with(key, method, path, body)
+    }
+
+    /// The headers that sign a request with the access key of a resource.
+    pub fn signature_with(&self, key: &str, method: &str, path: &str, body: &str) -> hmac::Headers {
+        let key = STANDARD.decode(key).unwrap();
         let request = hmac::Request {
             method,
             target: path,

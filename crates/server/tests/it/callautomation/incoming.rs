@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{CALLBACK, Stage, id};
@@ -67,13 +69,65 @@ async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
 }
 
 #[tokio::test]
-async fn a_context_is_good_for_its_own_resource_and_only_as_it_was_signed() {
+async fn a_context_is_good_only_as_it_was_signed() {
     let stage = Stage::set().await;
     stage.create(&[&stage.bob]).await;
     let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
-    let forged = format!("{}x", context.as_str().unwrap());
-    for bad in ["INCOMING-CONTEXT", "", "a.b.c", &forged] {
-        let answer = stage.answer(&json!(bad)).await;
-        answer.is_refused(400, "8523");
+    let context = context.as_str().unwrap();
+    let [head, body, signature] = context.split('.').collect::<Vec<_>>()[..] else {
+        panic!("{context}")
+    };
+    let claims = URL_SAFE_NO_PAD.decode(body).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["sub"], stage.bob.id.as_str());
+    let altered = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
+        format!("{head}.{body}.{signature}")
+    };
+    for bad in [
+        "INCOMING-CONTEXT",
+        "",
+        "a.b.c",
+        &format!("{context}x"),
+        &format!("{head}.{body}."),
+        &altered("sub", json!(stage.carol.id)),
+        &altered("exp", json!(4_102_444_800_u32)),
+        &altered("aud", json!("another resource")),
+    ] {
+        stage.answer(&json!(bad)).await.is_refused(400, "8523");
+    }
+    // As it was signed it is still good: nothing of that used it up.
+    assert_eq!(stage.answer(&json!(context)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_context_is_good_for_its_own_resource_and_until_its_deadline() {
+    let stage = Stage::set().await;
+    stage.create(&[&stage.bob]).await;
+    let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
+    let other = format!("{}-other", stage.comm.seeded.communication);
+    let at = |action: &str| format!("{other}{action}?api-version=2023-03-31");
+    let body = r#"{"location":"global","properties":{"dataLocation":"Europe"}}"#;
+    let made = stage.comm.test.arm("PUT", &at(""), body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let keys = stage.comm.test.arm("POST", &at("/listKeys"), "").await;
+    let key = keys.json()["primaryKey"].clone();
+    let path = "/calling/callConnections:answer?api-version=2026-03-12";
+    let body = json!({ "incomingCallContext": context, "callbackUri": CALLBACK }).to_string();
+    let signed = stage
+        .comm
+        .signature_with(key.as_str().unwrap(), "POST", path, &body);
+    let headers: Vec<_> = signed
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let foreign = stage.comm.test.send("POST", path, &headers, &body).await;
+    foreign.is_refused(400, "8523");
+    stage.comm.test.app.clock.advance(Duration::from_secs(31));
+    for path in [":answer", ":reject", ":redirect"] {
+        let body = json!({ "incomingCallContext": context, "callbackUri": CALLBACK, "target": id(&stage.carol) });
+        stage.post(path, &body).await.is_refused(404, "8522");
     }
 }
