@@ -46,6 +46,14 @@ impl Call {
             .collect()
     }
 
+    /// Who is in it: nobody, once it has ended.
+    pub fn members(&self) -> Vec<UserId> {
+        match self.state {
+            State::Ended(_) => Vec::new(),
+            _ => self.present(),
+        }
+    }
+
     /// Whether it was placed to one user, and nobody was added.
     pub fn is_two_party(&self) -> bool {
         self.legs.iter().filter(|leg| leg.round.hops == 0).count() <= 1

@@ -170,7 +170,7 @@ impl App {
         let (mut pushes, mut events) = (Pushes::default(), Routed::default());
         if let (Some(communication), false) = (&communication, changes.is_empty()) {
             (pushes, events) = self
-                .write_rings(tx, communication, &call, &changes, step, missed)
+                .write_rings(tx, communication, (&before, &call), &changes, step, missed)
                 .await?;
         }
         if let Some(connection) = &step.connection {
@@ -217,7 +217,7 @@ impl App {
         &self,
         tx: &mut Tx,
         communication: &Communication,
-        call: &Call,
+        (before, call): (&Call, &Call),
         changes: &[Change],
         step: &Step,
         missed: &[Missed],
@@ -233,7 +233,7 @@ impl App {
             next_place: rings.iter().map(|ring| ring.place + 1).max().unwrap_or(0),
             ..Told::default()
         };
-        let mut events = self.events_of(call, changes, now);
+        let mut events = self.events_of(before, call, now);
         for change in changes {
             let Change::Invited(user) = change else {
                 continue;

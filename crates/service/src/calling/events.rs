@@ -1,6 +1,6 @@
 //! The events of a call.
 
-use domain::call::{Call, Change, Leg, State};
+use domain::call::{Call, Leg, State};
 use domain::event::Event;
 use domain::identity::UserId;
 use domain::time::Timestamp;
@@ -69,37 +69,31 @@ impl App {
         Ok(self.event(communication, event, now))
     }
 
-    /// The events of what a verb changed.
-    pub(crate) fn events_of(&self, call: &Call, changes: &[Change], now: Timestamp) -> Vec<Event> {
-        let Some(communication) = self.communication(&call.communication) else {
+    /// The events of a change: whoever is in the call now and was not, whoever was and is not any more, and the end.
+    pub(crate) fn events_of(&self, before: &Call, after: &Call, now: Timestamp) -> Vec<Event> {
+        let Some(communication) = self.communication(&after.communication) else {
             return Vec::new();
         };
-        changes
-            .iter()
-            .filter_map(|change| self.event_of(call, change))
+        let described = self.described(after);
+        let (was, is) = (before.members(), after.members());
+        let added = is.iter().filter(|user| !was.contains(user));
+        let added = added.map(|user| described.participant_added(&participant(after, user)));
+        let removed = was.iter().filter(|user| !is.contains(user));
+        let removed = removed.map(|user| described.participant_removed(&participant(after, user)));
+        let ended = match (&before.state, &after.state) {
+            (State::Ended(_), _) => None,
+            (_, State::Ended(ended)) => Some(described.ended(&Ending {
+                ended_by: ended.by.as_ref().map(raw).as_ref(),
+                reason: ended.reason.codes(),
+                duration_secs: ended.duration().as_secs_f64(),
+            })),
+            _ => None,
+        };
+        added
+            .chain(removed)
+            .chain(ended)
             .map(|event| self.event(&communication, event, now))
             .collect()
-    }
-
-    fn event_of(&self, call: &Call, change: &Change) -> Option<CallEvent> {
-        let described = self.described(call);
-        match change {
-            Change::Joined(user) => {
-                Some(described.participant_added(&participant(call, user, &raw(user))))
-            }
-            Change::Left(user) => {
-                Some(described.participant_removed(&participant(call, user, &raw(user))))
-            }
-            Change::Ended => match &call.state {
-                State::Ended(ended) => Some(described.ended(&Ending {
-                    ended_by: ended.by.as_ref().map(raw).as_ref(),
-                    reason: ended.reason.codes(),
-                    duration_secs: ended.duration().as_secs_f64(),
-                })),
-                _ => None,
-            },
-            Change::Stopped { .. } | Change::Invited(_) | Change::Muted(_) => None,
-        }
     }
 
     fn described(&self, call: &Call) -> call_events::Call {
@@ -126,9 +120,9 @@ fn raw(user: &UserId) -> Identifier {
     Identifier::user(user.as_str())
 }
 
-fn participant<'a>(call: &'a Call, user: &'a UserId, raw: &'a Identifier) -> Participant<'a> {
+fn participant<'a>(call: &'a Call, user: &'a UserId) -> Participant<'a> {
     Participant {
-        user: raw,
+        user: raw(user),
         display_name: if call.from == *user {
             &call.display_name
         } else {

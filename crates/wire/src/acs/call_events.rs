@@ -48,7 +48,7 @@ pub struct Incoming<'a> {
 #[derive(Clone, Debug)]
 pub struct Participant<'a> {
     /// Who.
-    pub user: &'a Identifier,
+    pub user: Identifier,
     /// The name to show.
     pub display_name: &'a str,
     /// The leg's id.
@@ -141,7 +141,7 @@ impl Call {
 
     fn participant(&self, kind: &'static str, participant: &Participant<'_>) -> CallEvent {
         let mut data = self.data();
-        data["user"] = attendee(participant.user);
+        data["user"] = attendee(&participant.user);
         data["displayName"] = json!(participant.display_name);
         data["participantId"] = json!(participant.participant_id);
         data["userAgent"] = json!(participant.user_agent);
@@ -197,7 +197,7 @@ mod tests {
         );
         let call = call();
         let participant = Participant {
-            user: &call.started_by,
+            user: call.started_by.clone(),
             display_name: "n",
             participant_id: "p",
             user_agent: "u",

@@ -77,6 +77,8 @@ async fn two_phones_ring_and_the_one_that_is_slower_stops() {
         "CallStarted",
         "IncomingCall",
         "CallParticipantAdded",
+        "CallParticipantAdded",
+        "CallParticipantRemoved",
         "CallParticipantRemoved",
         "CallEnded",
     ];
