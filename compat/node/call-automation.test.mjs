@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { CommunicationServiceManagementClient } from '@azure/arm-communication';
 import { CallAutomationClient } from '@azure/communication-call-automation';
 import { CommunicationIdentityClient } from '@azure/communication-identity';
-import { AzureKeyCredential } from '@azure/eventgrid';
+import { AzureKeyCredential, EventGridDeserializer, isSystemEvent } from '@azure/eventgrid';
 import { Application, claims } from './callbacks.mjs';
 import { communication, subscribe } from './events.mjs';
 import { FunctionsHost, Trigger } from './functions-host.mjs';
@@ -17,7 +17,7 @@ const { communicationServices: services } = new CommunicationServiceManagementCl
   credential, env.subscription_id, { endpoint: env.base_url },
 );
 const application = await Application.start();
-const host = await FunctionsHost.start({ incoming: new Trigger('EventGridEvent') });
+const host = await FunctionsHost.start({ incoming: new Trigger('EventGridEvent'), calls: new Trigger('EventGridEvent') });
 const refused = (status, code) => (error) => {
   assert.deepEqual([error.statusCode, error.code], [status, code], error.message);
   return true;
@@ -170,8 +170,32 @@ test('an invitation is taken back, or declined', async () => {
   await caller.connection.hangUp(true);
 });
 
-test('a call is transferred', async () => {
+test('what comes too late, or to somebody who is not there, fails by its event', async () => {
+  const [{ caller }, other] = [await connect(), await connect()];
+  const { invitationId } = await caller.connection.addParticipant(invite('carol'));
+  await client.rejectCall((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
+  await application.hears(caller.leg, 'AddParticipantFailed');
+  await caller.connection.cancelAddParticipantOperation(invitationId, { operationContext: 'op-cancel' });
+  const [cancel] = await application.hears(caller.leg, 'CancelAddParticipantFailed');
+  assert.deepEqual([cancel.invitationId, cancel.operationContext], [invitationId, 'op-cancel']);
+  await caller.connection.removeParticipant(users.carol.user);
+  const [remove] = await application.hears(caller.leg, 'RemoveParticipantFailed');
+  assert.equal(remove.participant.communicationUserId, rawId('carol'));
+  await caller.connection.moveParticipants([users.carol.user], other.caller.properties.callConnectionId);
+  const [move] = await application.hears(caller.leg, 'MoveParticipantFailed');
+  assert.equal(move.participant.communicationUserId, rawId('carol'));
+  for (const { resultInformation } of [cancel, remove, move]) {
+    assert.deepEqual([resultInformation.code, resultInformation.subCode], [404, 8522]);
+  }
+  for (const { connection } of [caller, other.caller]) await connection.hangUp(true);
+});
+
+test('a call is transferred, once somebody takes it', async () => {
   const { caller, callee } = await connect();
+  await callee.connection.transferCallToParticipant(users.carol.user, { operationContext: 'op-transfer' });
+  await client.rejectCall((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
+  const [failed] = await application.hears(callee.leg, 'CallTransferFailed');
+  assert.deepEqual([failed.resultInformation.code, failed.operationContext], [603, 'op-transfer']);
   await callee.connection.transferCallToParticipant(users.carol.user, { transferee: users.desk.user });
   await answer((await incoming(caller.properties.serverCallId, 'carol')).incomingCallContext);
   const [accepted, over] = await application.hears(callee.leg, 'CallTransferAccepted', 'CallDisconnected');
@@ -187,6 +211,13 @@ test('an application connects to a call that goes on, and moves somebody over fr
   const { callConnection, callConnectionProperties } = await client.connectCall(locator, application.url(leg));
   assert.equal(callConnectionProperties.serverCallId, caller.properties.serverCallId);
   await application.hears(leg, 'CallConnected');
+  // The group of a call is its own id.
+  const groupLocator = { kind: 'groupCallLocator', id: caller.properties.correlationId };
+  const grouped = await client.connectCall(groupLocator, application.url(unique('grouped')));
+  assert.equal(grouped.callConnectionProperties.serverCallId, caller.properties.serverCallId);
+  await grouped.callConnection.hangUp(false);
+  const roomLocator = { kind: 'roomCallLocator', id: 'room' };
+  await assert.rejects(client.connectCall(roomLocator, application.url(unique('room'))), refused(405, '8520'));
 
   await other.caller.connection.addParticipant(invite('carol'));
   await answer((await incoming(other.caller.properties.serverCallId, 'carol')).incomingCallContext);
@@ -224,7 +255,7 @@ async function elsewhere() {
   const link = () => services.linkNotificationHub(group, made.name, {
     linkNotificationHubParameters: { connectionString: env.hub.connection_strings.full, resourceId: env.hub.resource_id },
   });
-  return { client: new CallAutomationClient(primaryConnectionString, { sourceIdentity }), callee, link };
+  return { id: made.id, client: new CallAutomationClient(primaryConnectionString, { sourceIdentity }), caller: sourceIdentity, callee, link };
 }
 
 test('nobody to be reached is told at once', async () => {
@@ -235,19 +266,54 @@ test('nobody to be reached is told at once', async () => {
   assert.equal(failed.resultInformation.code, 480);
 });
 
-test('an application\'s call rings phones, and a phone answers it', async () => {
+// A call that rings a phone, and nobody takes it; it is looked at last, so that nobody has to wait for its end.
+const unanswered = await (async () => {
   const { client: alone, callee, link } = await elsewhere();
   await link();
+  const phone = await Phone.create('apns');
+  await register(callee.token, phone);
+  const leg = unique('unanswered');
+  await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
+  return { leg, phone };
+})();
+
+test('an application\'s call rings phones, a phone answers it, and all of it is told as events of a call', async () => {
+  const { id, client: alone, caller, callee, link } = await elsewhere();
+  await link();
+  await subscribe(id, host.url('calls'));
   const phone = await Phone.create('fcm');
   await register(callee.token, phone);
   const leg = unique('caller');
-  const { callConnection } = await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
+  const { callConnection, callConnectionProperties } = await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
   const { callId } = (await phone.next()).payload.data;
   const answered = await asUser(callee.token, 'POST', `/calling/calls/${callId}:accept`);
   assert.equal(answered.body.state, 'connected');
   await application.hears(leg, 'CallConnected', 'ParticipantsUpdated');
   await callConnection.hangUp(true);
+  await application.hears(leg, 'CallDisconnected');
   assert.equal((await asUser(callee.token, 'GET', `/calling/calls/${callId}`)).body.state, 'ended');
+
+  const kinds = ['CallEnded', 'CallParticipantAdded', 'CallParticipantAdded', 'CallParticipantRemoved', 'CallParticipantRemoved', 'CallStarted', 'IncomingCall'];
+  const events = [];
+  while (events.length < kinds.length) {
+    const heard = await host.functions.calls.next();
+    assert.ok(heard, `only ${events.map(({ eventType }) => eventType)} were told`);
+    events.push(...await new EventGridDeserializer().deserializeEventGridEvents(heard.body));
+  }
+  const kind = (event) => event.eventType.replace('Microsoft.Communication.', '');
+  assert.deepEqual(events.map(kind).sort(), kinds);
+  for (const event of events) {
+    assert.ok(isSystemEvent(event.eventType, event));
+    assert.equal(event.data.serverCallId, callConnectionProperties.serverCallId);
+    assert.equal(event.data.correlationId, callId);
+  }
+  const both = [caller.communicationUserId, callee.user.communicationUserId].sort();
+  for (const change of ['CallParticipantAdded', 'CallParticipantRemoved']) {
+    const who = events.filter((event) => kind(event) === change).map(({ data }) => data.user.communicationIdentifier.rawId);
+    assert.deepEqual(who.sort(), both);
+  }
+  const { data: ended } = events.find((event) => kind(event) === 'CallEnded');
+  assert.equal(ended.endedBy.communicationIdentifier.rawId, caller.communicationUserId);
 });
 
 test('a client\'s call is answered by an application', async () => {
@@ -269,7 +335,7 @@ test('an Entra token is as good as the key, and what is wrong has its code', asy
   const wrong = new CallAutomationClient(env.base_url, new AzureKeyCredential('AAAA'), { sourceIdentity: users.desk.user });
   await assert.rejects(wrong.createCall(invite('bob'), application.url(leg)), (error) => error.statusCode === 401);
   await assert.rejects(client.createCall(invite('bob'), 'http://203.0.113.1/callback'), refused(400, '8523'));
-  await assert.rejects(client.rejectCall('nonsense'), (error) => [400, 404].includes(error.statusCode));
+  await assert.rejects(client.rejectCall('nonsense'), refused(400, '8523'));
   await assert.rejects(client.getCallConnection(unique('no')).getCallConnectionProperties(), refused(404, '8522'));
 });
 
@@ -277,4 +343,14 @@ test('there is no media', async () => {
   const { caller } = await connect();
   await assert.rejects(caller.connection.getCallMedia().cancelAllOperations(), refused(405, '8520'));
   await caller.connection.hangUp(true);
+});
+
+test('a call that rings a phone and is not answered in time fails, and its ringing stops', async () => {
+  const { leg, phone } = unanswered;
+  assert.equal((await phone.next()).payload.data.event, 'IncomingCall');
+  assert.equal((await phone.next(40)).payload.data.reason, 'timedOut');
+  const [failed, over] = await application.hears(leg, 'CreateCallFailed', 'CallDisconnected');
+  for (const { resultInformation } of [failed, over]) {
+    assert.deepEqual([resultInformation.code, resultInformation.subCode], [487, 10004]);
+  }
 });

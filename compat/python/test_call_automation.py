@@ -4,6 +4,7 @@ The lab's webhooks are the application: one is subscribed to IncomingCall, and e
 """
 
 import pytest
+import requests
 from azure.communication.callautomation import (
     CallAutomationClient,
     CallConnectionState,
@@ -13,9 +14,10 @@ from azure.communication.callautomation import (
 from azure.communication.identity import CommunicationIdentityClient
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.core.messaging import CloudEvent
+from azure.mgmt.communication import CommunicationServiceManagementClient
 from azure.mgmt.eventgrid import EventGridManagementClient, models
 
-from support import ENV, Webhook, credential, unique
+from support import ENV, GROUP, Phone, Webhook, credential, unique
 
 CONNECTION_STRING = ENV["communication"]["connection_string"]
 COMMUNICATION = ENV["communication"]["resource_id"]
@@ -59,20 +61,60 @@ def incoming():
 class Leg:
     """A leg of a call, and what the application is told of it."""
 
-    def __init__(self, act, *arguments, **options):
+    def __init__(self, act, *arguments, client=CLIENT, **options):
         self.webhook = Webhook()
         self.call = act(*arguments, f"{self.webhook.url}?key=demo", **options)
-        self.connection = CLIENT.get_call_connection(self.call.call_connection_id)
+        self.connection = client.get_call_connection(self.call.call_connection_id)
         self.told = []
 
-    def hears(self, *kinds):
+    def hears(self, *kinds, seconds=10):
         while len(self.told) < len(kinds):
-            for delivery in self.webhook.deliveries(1):
+            for delivery in self.webhook.deliveries(1, seconds):
                 [event] = delivery["body"]
                 self.told.append(CloudEvent.from_dict(event))
         heard, self.told = self.told[: len(kinds)], self.told[len(kinds) :]
         assert [one.type.removeprefix("Microsoft.Communication.") for one in heard] == list(kinds)
         return [one.data for one in heard]
+
+
+class Reached:
+    """Somebody with a phone, of a communication resource of its own, and who calls that one."""
+
+    def __init__(self, connection_string, platform):
+        users = CommunicationIdentityClient.from_connection_string(connection_string)
+        caller, (self.user, token) = users.create_user(), users.create_user_and_token(["voip"])
+        self.token, self.phone = token.token, Phone(platform, **({"kind": "voip"} if platform == "apns" else {}))
+        transport = {"apns": "APNS", "fcm": "FCM"}[platform]
+        body = {
+            "registrationId": "phone",
+            "clientDescription": {"appId": "Acs", "templateKey": "AcsNotify_Call_1.0"},
+            "transports": {transport: [{"path": self.phone.token, "ttl": 3600}]},
+        }
+        assert self.asks("POST", "/registrar/prod/v2/registrations", body).status_code == 202
+        client = CallAutomationClient.from_connection_string(connection_string, source=caller)
+        self.leg = Leg(client.create_call, self.user, client=client)
+
+    def asks(self, method, path, body=None):
+        headers = {"authorization": f"Bearer {self.token}"}
+        return requests.request(method, ENV["base_url"] + path, json=body, headers=headers, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def linked():
+    """The connection string of a communication resource that is linked to the hub, and has no subscribers."""
+    control = CommunicationServiceManagementClient(credential(), ENV["subscription_id"], base_url=ENV["base_url"])
+    services, name = control.communication_services, unique("py")
+    services.begin_create_or_update(GROUP, name, {"location": "global", "properties": {"dataLocation": "Europe"}}).wait()
+    hub = {"resourceId": ENV["hub"]["resource_id"], "connectionString": ENV["hub"]["connection_strings"]["full"]}
+    services.link_notification_hub(GROUP, name, hub)
+    yield services.list_keys(GROUP, name).primary_connection_string
+    services.begin_delete(GROUP, name).wait()
+
+
+@pytest.fixture(scope="module")
+def unanswered(linked):
+    """A call that rings a phone which nobody takes: placed early, so that nobody has to wait for its end."""
+    return Reached(linked, "apns")
 
 
 def place(callee=BOB):
@@ -89,6 +131,17 @@ def connect(incoming):
     for leg in (caller, callee):
         leg.hears("CallConnected", "ParticipantsUpdated")
     return caller, callee
+
+
+def test_a_call_rings_a_phone_which_answers_and_hangs_up(linked, unanswered):
+    bob = Reached(linked, "fcm")
+    call = bob.phone.next()["payload"]["data"]["callId"]
+    assert call == bob.leg.call.correlation_id
+    assert bob.asks("POST", f"/calling/calls/{call}:accept").json()["state"] == "connected"
+    bob.leg.hears("CallConnected", "ParticipantsUpdated")
+    assert bob.asks("POST", f"/calling/calls/{call}:hangUp").json()["state"] == "ended"
+    [over] = bob.leg.hears("CallDisconnected")
+    assert (over["resultInformation"]["code"], over["resultInformation"]["subCode"]) == (200, 5002)
 
 
 def test_a_call_is_placed_answered_looked_at_and_ended_for_everyone(incoming):
@@ -113,11 +166,14 @@ def test_a_call_is_placed_answered_looked_at_and_ended_for_everyone(incoming):
         caller.connection.get_call_properties()
 
 
-def test_a_rejected_call_fails_and_is_then_over(incoming):
+@pytest.mark.parametrize(
+    "reason, code", [(CallRejectReason.NONE, 603), (CallRejectReason.BUSY, 486), (CallRejectReason.FORBIDDEN, 403)]
+)
+def test_a_rejected_call_fails_and_is_then_over(incoming, reason, code):
     caller = place()
-    CLIENT.reject_call(incoming(caller.call, BOB), call_reject_reason=CallRejectReason.BUSY)
-    failed, _ = caller.hears("CreateCallFailed", "CallDisconnected")
-    assert failed["resultInformation"]["code"] == 486
+    CLIENT.reject_call(incoming(caller.call, BOB), call_reject_reason=reason)
+    for told in caller.hears("CreateCallFailed", "CallDisconnected"):
+        assert told["resultInformation"]["code"] == code
 
 
 def test_a_redirected_call_rings_somebody_else(incoming):
@@ -149,8 +205,54 @@ def test_participants_are_added_and_removed_and_invitations_taken_back(incoming)
     caller.connection.hang_up(True)
 
 
-def test_a_call_is_transferred(incoming):
+def test_what_comes_too_late_or_to_somebody_who_is_not_there_fails_by_its_event(incoming):
+    (caller, _), (other, _) = connect(incoming), connect(incoming)
+    invitation = caller.connection.add_participant(CAROL).invitation_id
+    CLIENT.reject_call(incoming(caller.call, CAROL))
+    caller.hears("AddParticipantFailed")
+    caller.connection.cancel_add_participant_operation(invitation, operation_context="op-cancel")
+    [cancel] = caller.hears("CancelAddParticipantFailed")
+    assert (cancel["invitationId"], cancel["operationContext"]) == (invitation, "op-cancel")
+    caller.connection.remove_participant(CAROL)
+    [remove] = caller.hears("RemoveParticipantFailed")
+    caller.connection.move_participants([CAROL], other.call.call_connection_id)
+    [move] = caller.hears("MoveParticipantFailed")
+    for told in (cancel, remove, move):
+        assert told["resultInformation"]["subCode"] == 8522
+    for leg in (caller, other):
+        leg.connection.hang_up(True)
+
+
+def test_an_application_connects_to_a_call_that_goes_on_and_moves_somebody_over(incoming):
+    (caller, _), (other, _) = connect(incoming), connect(incoming)
+    # The group of a call is its own id.
+    for locator in ({"server_call_id": caller.call.server_call_id}, {"group_call_id": caller.call.correlation_id}):
+        webhook = Webhook()
+        joined = CLIENT.connect_call(f"{webhook.url}?key=demo", **locator)
+        assert joined.server_call_id == caller.call.server_call_id
+        CLIENT.get_call_connection(joined.call_connection_id).hang_up(False)
+    with pytest.raises(HttpResponseError) as refused:
+        CLIENT.connect_call(Webhook().url, room_id="room")
+    assert refused.value.status_code == 405
+    # Twice somebody joined and left.
+    caller.hears(*["ParticipantsUpdated"] * 4)
+    other.connection.add_participant(CAROL)
+    answer(incoming(other.call, CAROL))
+    other.hears("AddParticipantSucceeded", "ParticipantsUpdated")
+    caller.connection.move_participants([CAROL], other.call.call_connection_id)
+    moved, _ = caller.hears("MoveParticipantSucceeded", "ParticipantsUpdated")
+    assert moved["participant"]["rawId"] == CAROL.properties["id"]
+    other.hears("ParticipantsUpdated")
+    for leg in (caller, other):
+        leg.connection.hang_up(True)
+
+
+def test_a_call_is_transferred_once_somebody_takes_it(incoming):
     caller, callee = connect(incoming)
+    callee.connection.transfer_call_to_participant(CAROL, operation_context="op-transfer")
+    CLIENT.reject_call(incoming(caller.call, CAROL))
+    [failed] = callee.hears("CallTransferFailed")
+    assert (failed["resultInformation"]["code"], failed["operationContext"]) == (603, "op-transfer")
     callee.connection.transfer_call_to_participant(CAROL, transferee=DESK)
     answer(incoming(caller.call, CAROL))
     callee.hears("CallTransferAccepted", "CallDisconnected")
@@ -178,3 +280,11 @@ def test_an_entra_token_is_as_good_as_the_key_and_what_is_wrong_has_its_class():
     with pytest.raises(HttpResponseError) as refused:
         CLIENT.create_call(BOB, "http://203.0.113.1/callback")
     assert refused.value.status_code == 400
+
+
+def test_a_call_that_rings_a_phone_and_is_not_answered_in_time_fails_and_its_ringing_stops(unanswered):
+    ring = unanswered.phone.next()
+    assert ring["payload"]["data"]["event"] == "IncomingCall"
+    for told in unanswered.leg.hears("CreateCallFailed", "CallDisconnected", seconds=40):
+        assert (told["resultInformation"]["code"], told["resultInformation"]["subCode"]) == (487, 10004)
+    assert unanswered.phone.next(ring["seq"])["payload"]["data"]["reason"] == "timedOut"
