@@ -69,14 +69,14 @@ impl Destination {
                 return Err(destination.error("endpointType", problem));
             }
         };
+        let most = properties.number("maxEventsPerBatch", 1, MOST_IN_BATCH)?;
+        let kilobytes = properties.number("preferredBatchSizeInKilobytes", 1, 1_024)?;
+        // "Setting either one turns batching on": a batch whose size alone is given is bounded by that.
+        let implied = kilobytes.map_or(1, |_| MOST_IN_BATCH);
         Ok(Self {
             endpoint,
-            max_events_per_batch: properties
-                .number("maxEventsPerBatch", 1, 5_000)?
-                .unwrap_or(1),
-            batch_kilobytes: properties
-                .number("preferredBatchSizeInKilobytes", 1, 1_024)?
-                .unwrap_or(64),
+            max_events_per_batch: most.unwrap_or(implied),
+            batch_kilobytes: kilobytes.unwrap_or(64),
             attributes: attribute::parse(&properties)?,
             identity,
         })
@@ -174,3 +174,6 @@ pub fn base(url: &Url) -> String {
     let _ = base.set_username("");
     base.into()
 }
+
+/// Events of one delivery.
+const MOST_IN_BATCH: u32 = 5_000;

@@ -82,6 +82,21 @@ fn what_is_not_said_has_azures_defaults() {
 }
 
 #[test]
+fn either_number_of_a_batch_turns_batching_on() {
+    let batch = |numbers: Value| {
+        let mut to = json!({ "endpointType": "WebHook", "properties": numbers });
+        to["properties"]["endpointUrl"] = "https://a.example/".into();
+        let said = parsed(&json!({ "destination": to })).unwrap().destination;
+        (said.max_events_per_batch, said.batch_kilobytes)
+    };
+    assert_eq!(batch(json!({ "maxEventsPerBatch": 10 })), (10, 64));
+    let by_size = json!({ "preferredBatchSizeInKilobytes": 8 });
+    assert_eq!(batch(by_size), (5_000, 8));
+    let both = json!({ "maxEventsPerBatch": 1, "preferredBatchSizeInKilobytes": 8 });
+    assert_eq!(batch(both), (1, 8));
+}
+
+#[test]
 fn an_identity_stays_where_it_was_given() {
     let mut properties = as_python_sends_it();
     let destination = properties["destination"].take();
