@@ -278,8 +278,8 @@ fn overlay(whole: &mut Map<String, Value>, body: &Map<String, Value>) {
     }
 }
 
-/// What no answer shows and a client that changes something else cannot repeat stays as it was: the URL, while its base
-/// is the same, and secret attributes.
+/// What no answer shows and a client that changes something else cannot repeat stays as it was: the URL, unless another
+/// base is given (az and the SDKs give none), and secret attributes.
 fn keep_secrets(whole: &mut Map<String, Value>, shown: &Map<String, Value>) {
     let Some(held) = destination_properties(shown).cloned() else {
         return;
@@ -287,9 +287,10 @@ fn keep_secrets(whole: &mut Map<String, Value>, shown: &Map<String, Value>) {
     let Some(given) = destination_properties_mut(whole) else {
         return;
     };
-    let given_base = property(given, "endpointBaseUrl").filter(|base| !base.is_null());
-    let has_url = property(given, "endpointUrl").is_some_and(|url| !url.is_null());
-    if !has_url && given_base.is_some() && given_base == held.get("endpointBaseUrl") {
+    let said = |name| property(given, name).filter(|value| !value.is_null());
+    let base = held.get("endpointBaseUrl");
+    let elsewhere = said("endpointBaseUrl").is_some_and(|given| Some(given) != base);
+    if said("endpointUrl").is_none() && !elsewhere {
         let url = held.get("endpointUrl").cloned().unwrap_or_default();
         given.insert("endpointUrl".into(), url);
     }
@@ -398,10 +399,16 @@ mod tests {
         keep_secrets(&mut written, &object(held.clone()));
         assert_eq!(Value::Object(written), held);
 
-        read["destination"]["properties"]["endpointBaseUrl"] = "https://b/".into();
-        let mut elsewhere = object(read);
-        keep_secrets(&mut elsewhere, &object(held));
-        let properties = destination_properties(&elsewhere).unwrap();
-        assert_eq!(properties.get("endpointUrl"), None);
+        // The models of the SDKs do not send the base.
+        for (base, url) in [
+            (Value::Null, json!("https://a/?code=s")),
+            (json!("https://b/"), Value::Null),
+        ] {
+            read["destination"]["properties"]["endpointBaseUrl"] = base;
+            let mut written = object(read.clone());
+            keep_secrets(&mut written, &object(held.clone()));
+            let properties = &Value::Object(written)["destination"]["properties"];
+            assert_eq!(properties["endpointUrl"], url);
+        }
     }
 }
