@@ -162,7 +162,8 @@ impl App {
         }
     }
 
-    fn event_target(&self, endpoint: &Endpoint) -> Result<Arc<Target>, String> {
+    /// Where an endpoint takes its events.
+    pub(super) fn event_target(&self, endpoint: &Endpoint) -> Result<Arc<Target>, String> {
         let configured;
         let url = match endpoint {
             Endpoint::Webhook { url, .. } => url.as_str(),

@@ -344,21 +344,24 @@ impl App {
         }
     }
 
-    /// Tells the webhooks of subscriptions that are no more. They are told once, and need not listen.
+    /// Tells the receivers of subscriptions that are no more. They are told once, and need not listen.
     pub(crate) fn bid_farewell(&self, gone: Vec<std::sync::Arc<Subscription>>) {
         for subscription in gone {
-            let Endpoint::Webhook { url, .. } = &subscription.destination.endpoint else {
-                continue;
-            };
             // Its form is one of the Event Grid schema.
             if subscription.schema == DeliverySchema::CloudEvent {
                 continue;
             }
-            let Ok(target) = self.webhooks.target(url.as_str()) else {
+            let endpoint = &subscription.destination.endpoint;
+            let Ok(target) = self.event_target(endpoint) else {
                 continue;
             };
+            let kind = match endpoint {
+                Endpoint::Webhook { .. } => "SubscriptionDeletion",
+                // By which name a Functions host knows it.
+                Endpoint::Function(_) => "Unsubscribe",
+            };
             let mut headers = static_attributes(&subscription.destination);
-            envelope(&mut headers, "SubscriptionDeletion", &subscription.id);
+            envelope(&mut headers, kind, &subscription.id);
             let body = handshake::deletion(
                 &self.random.uuid().to_string(),
                 subscription.source.as_str(),

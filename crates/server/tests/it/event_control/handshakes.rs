@@ -319,7 +319,8 @@ async fn a_function_is_found_by_the_configuration_and_not_asked() {
     put(&app, &topic, json!({ "location": "global" })).await;
     let body = json!({ "properties": { "destination": { "endpointType": "AzureFunction",
         "properties": { "resourceId": format!("{functions}/functions/OnOrder") } } } });
-    let sub = put(&app, &format!("{topic}/eventSubscriptions/function"), body).await;
+    let subscription = format!("{topic}/eventSubscriptions/function");
+    let sub = put(&app, &subscription, body).await;
     assert_eq!(state(&sub), "Succeeded");
     let topic = app.app.topic("orders").unwrap();
     let published = wire::event::Published {
@@ -337,4 +338,7 @@ async fn a_function_is_found_by_the_configuration_and_not_asked() {
         delivered.path,
         "/runtime/webhooks/EventGrid?functionName=OnOrder"
     );
+    arm(&app, "DELETE", &subscription, Value::Null).await;
+    let farewell = got(&host, "aeg-event-type", "Unsubscribe").await;
+    assert_eq!(farewell.path, delivered.path);
 }
