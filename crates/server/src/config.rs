@@ -155,6 +155,8 @@ pub struct Events {
     pub origin: String,
     /// How long the validation URL of a webhook can be visited.
     pub validation_minutes: u64,
+    /// How long dead letters wait for others to be written with.
+    pub dead_letter_seconds: u64,
     /// The URLs of functions, or of the apps that they are in, by resource id.
     pub functions: BTreeMap<String, String>,
     /// What stands behind the storage accounts that dead letters go to, by account name.
@@ -229,6 +231,7 @@ impl Default for Events {
         Self {
             origin: "eventgrid.azure.net".to_owned(),
             validation_minutes: 10,
+            dead_letter_seconds: 300,
             functions: BTreeMap::new(),
             storage: BTreeMap::new(),
         }
@@ -362,6 +365,7 @@ impl Config {
         }
         self.push.check()?;
         self.calls.check()?;
+        self.events.check()?;
         Ok(self)
     }
 }
@@ -387,6 +391,14 @@ impl Push {
             many(self.least_connections),
             1..=most,
         )
+    }
+}
+
+impl Events {
+    fn check(&self) -> Result<()> {
+        let (minutes, seconds) = (self.validation_minutes, self.dead_letter_seconds);
+        within("events.validation_minutes", minutes, 1..=1_440)?;
+        within("events.dead_letter_seconds", seconds, 0..=86_400)
     }
 }
 
@@ -543,6 +555,11 @@ mod tests {
                 "`calls.ring_seconds` must be 5 to 180",
             ),
             ("[calls]\ncallback_attempts = 0", "callback_attempts"),
+            (
+                "[events]\nvalidation_minutes = 0",
+                "`events.validation_minutes` must be 1 to 1440",
+            ),
+            ("[events]\ndead_letter_seconds = 86401", "0 to 86400"),
         ] {
             let error = load(text, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

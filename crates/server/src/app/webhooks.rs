@@ -97,6 +97,7 @@ pub fn dead_letters(config: &config::Events, mode: Mode, dir: &Path) -> DeadLett
         (name.to_lowercase(), storage)
     };
     DeadLettersConfig {
+        after: Duration::from_secs(config.dead_letter_seconds),
         directory: (mode == Mode::Dev).then(|| dir.join("dead-letters")),
         accounts: config.storage.iter().map(account).collect(),
     }

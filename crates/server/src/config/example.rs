@@ -278,6 +278,10 @@ const KEYS: &[Key] = &[
         "events.validation_minutes",
         &["How long the validation URL of a new event subscription can be visited."],
     ),
+    key(
+        "events.dead_letter_seconds",
+        &["How long dead letters wait for others to be written in one file with."],
+    ),
     shown(
         "events.functions",
         &[

@@ -147,7 +147,7 @@ impl App {
         now: Timestamp,
     ) -> Result<bool> {
         let began_by = now - destination.policy.time_to_live;
-        let end = destination.given_up(now);
+        let end = (destination.given_up(), now);
         let mut tx = self.store.begin().await?;
         let expired = tx
             .expire_deliveries(&destination.id, urgent, began_by, now, end)

@@ -28,9 +28,11 @@ use super::ids::destination_id;
 use crate::http::{Trust, chain};
 use crate::{App, Error, Kind, Result};
 
-/// Where dead letters go.
-#[derive(Clone, Debug, Default)]
+/// Where dead letters go, and when.
+#[derive(Clone, Debug)]
 pub struct DeadLettersConfig {
+    /// How long they wait for others to be written with: "there is a five-minute delay".
+    pub after: Duration,
     /// For storage accounts that are not named below: `{directory}/{account}/{container}/…`.
     pub directory: Option<PathBuf>,
     /// By the lower-cased name of a storage account.
@@ -60,11 +62,30 @@ pub enum Storage {
     },
 }
 
+impl Default for DeadLettersConfig {
+    fn default() -> Self {
+        Self {
+            after: Duration::from_secs(300),
+            directory: None,
+            accounts: HashMap::new(),
+        }
+    }
+}
+
+impl DeadLettersConfig {
+    /// Whether anything stands behind a storage account.
+    pub fn knows(&self, account: &str) -> bool {
+        self.directory.is_some() || self.accounts.contains_key(&account.to_lowercase())
+    }
+}
+
 impl App {
     /// Writes dead letters again and again, until the server stops.
     pub(crate) async fn write_dead_letters(self) {
+        let after = self.settings.dead_letters.after;
+        let every = after.clamp(SOONEST, EVERY);
         loop {
-            let pause = self.clock.sleep(EVERY);
+            let pause = self.clock.sleep(every);
             if self.stopping.run_until_cancelled(pause).await.is_none() {
                 return;
             }
@@ -101,7 +122,11 @@ impl App {
     ) -> Result<bool> {
         let destination = destination_id(subscription.key());
         let now = self.clock.now();
-        let dead = self.store.dead_events(&destination, now, FILE).await?;
+        let given_up_by = now - self.settings.dead_letters.after;
+        let dead = self
+            .store
+            .dead_events(&destination, given_up_by, FILE)
+            .await?;
         if dead.is_empty() {
             return Ok(false);
         }
@@ -111,7 +136,9 @@ impl App {
             let state = match &written {
                 Ok(()) => DeliveryState::DeadLettered,
                 // "If the container is unreachable for four hours, the event is dropped."
-                Err(_) if now.since(delivery.due_at) >= UNREACHABLE => DeliveryState::Dropped,
+                Err(_) if given_up_by.since(delivery.due_at) >= UNREACHABLE => {
+                    DeliveryState::Dropped
+                }
                 Err(_) => continue,
             };
             tx.bury_event(&event.id, &destination, state).await?;
@@ -281,8 +308,10 @@ fn unwritten(problem: String) -> Error {
     Error::new(Kind::Upstream, "DeadLetterFailed", message)
 }
 
-/// How often it looks.
+/// How often it looks, unless they are wanted sooner.
 const EVERY: Duration = Duration::from_secs(30);
+/// How often at most.
+const SOONEST: Duration = Duration::from_secs(1);
 /// Events in one file.
 const FILE: u32 = 500;
 /// How long a container may be out of reach.

@@ -9,7 +9,6 @@ use domain::filter::Path;
 use domain::id::DestinationId;
 use domain::lane::{Rate, Rules};
 use domain::subscription::Subscription;
-use domain::time::Timestamp;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use wire::event::DeliverySchema;
@@ -99,16 +98,15 @@ impl Destination {
         self.policy.time_to_live <= SHORT_LIFE
     }
 
-    /// Where a delivery stands that is given up, and when that is due: "there is a five-minute delay" before dead letters
-    /// are written, so that many go in one file.
-    pub(super) fn given_up(&self, now: Timestamp) -> (DeliveryState, Timestamp) {
+    /// Where a delivery stands that is given up.
+    pub(super) fn given_up(&self) -> DeliveryState {
         let wanted = self
             .subscription
             .as_ref()
             .is_some_and(|one| one.dead_letter.is_some());
         match wanted {
-            true => (DeliveryState::Dead, now + DEAD_LETTERS_AFTER),
-            false => (DeliveryState::Dropped, now),
+            true => DeliveryState::Dead,
+            false => DeliveryState::Dropped,
         }
     }
 }
@@ -243,5 +241,3 @@ const UNDER_WAY: usize = 64;
 const FOR_URGENT: usize = 16;
 /// Events of a subscription with so short a time to live are urgent: "IncomingCall: time to live 1 minute".
 const SHORT_LIFE: Duration = Duration::from_secs(120);
-/// How long dead letters wait for others to be written with.
-const DEAD_LETTERS_AFTER: Duration = Duration::from_secs(300);

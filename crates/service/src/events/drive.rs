@@ -349,7 +349,7 @@ fn end(
     last: Option<LastAttempt>,
     now: Timestamp,
 ) -> Settlement {
-    let (state, due_at) = destination.given_up(now);
+    let state = destination.given_up();
     let dead = state == DeliveryState::Dead;
     destination.meters.given_up(reason, dead, 1);
     if destination.manner == Manner::Callback {
@@ -358,7 +358,7 @@ fn end(
     }
     Settlement {
         state,
-        due_at,
+        due_at: now,
         last,
         reason: Some(reason),
         ..settlement(destination, cargo)

@@ -223,6 +223,14 @@ impl App {
                 }
             }
         }
+        if let Some(letters) = &said.dead_letter
+            && !self.settings.dead_letters.knows(letters.account.name())
+        {
+            let problem = "is of a storage account that this server does not know: name it in [events.storage] of the \
+                           configuration";
+            let field = "deadLetterDestination.properties.resourceId";
+            return at(field, problem.to_owned());
+        }
         match said.schema {
             Some(output) if !output.is_possible(input) => at(
                 "eventDeliverySchema",

@@ -173,6 +173,8 @@ async fn what_is_wrong_with_a_subscription_is_named_before_anybody_is_asked() {
     };
     let function = json!({ "endpointType": "AzureFunction", "properties": {
         "resourceId": format!("{SUB}/resourceGroups/g/providers/Microsoft.Web/sites/app/functions/f") } });
+    let letters = json!({ "endpointType": "StorageBlob", "properties": { "blobContainerName": "dead",
+        "resourceId": format!("{SUB}/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/letters") } });
     let cases = [
         ("ab", webhook("https://hooks.example.com/"), "3 to 64"),
         ("sub_1", webhook("https://hooks.example.com/"), "3 to 64"),
@@ -194,6 +196,11 @@ async fn what_is_wrong_with_a_subscription_is_named_before_anybody_is_asked() {
             "user name or password",
         ),
         ("sub", with("destination", function), "[events.functions]"),
+        (
+            "sub",
+            with("deadLetterDestination", letters),
+            "[events.storage]",
+        ),
         (
             "sub",
             with("expirationTimeUtc", json!("2026-11-24T04:18:16Z")),

@@ -193,6 +193,7 @@ fn dead_letters(dir: &TempDir) -> DeadLettersConfig {
         secret_access_key: "key".to_owned().into(),
     };
     DeadLettersConfig {
+        after: Duration::from_secs(300),
         directory: Some(dir.path().join("dead-letters")),
         accounts: port
             .into_iter()
