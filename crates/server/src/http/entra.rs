@@ -37,6 +37,14 @@ pub async fn tenant_discovery(app: App, request: Request) -> Result<Response> {
     )))
 }
 
+/// `GET /{tenant}/.well-known/openid-configuration`: where whoever is sent a token looks for its keys.
+pub async fn issuer_discovery(app: App, request: Request) -> Result<Response> {
+    let named = tenant(&app, &request)?;
+    let settings = &app.settings;
+    let document = discovery::issuer(&settings.base_url, named, &settings.tenant_id);
+    Ok(answer(&document))
+}
+
 /// `GET /adfs/discovery/keys` and `GET /{tenant}/discovery/v2.0/keys`.
 pub async fn keys(app: App, request: Request) -> Result<Response> {
     tenant(&app, &request)?;

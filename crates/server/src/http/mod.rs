@@ -90,6 +90,12 @@ fn sign_in() -> Vec<Route> {
             P,
             entra::tenant_discovery,
         ),
+        get(
+            "/{tenant}/.well-known/openid-configuration",
+            E,
+            P,
+            entra::issuer_discovery,
+        ),
         get("/{tenant}/discovery/v2.0/keys", E, P, entra::keys),
         post("/{tenant}/oauth2/v2.0/token", E, P, entra::token),
         post("/{tenant}/oauth2/v2.0/devicecode", E, P, entra::not_yet),

@@ -171,6 +171,19 @@ async fn both_shapes_sign_in_in_any_case() {
     );
     let jwks = app.get("/adfs/discovery/keys").await.json();
     assert_eq!(jwks["keys"][0]["kty"], "RSA");
+    // Who is sent a token finds the keys from its issuer alone.
+    let token = app.form("/adfs/oauth2/token", &fields).await.json();
+    let issuer = claims(&token["access_token"])["iss"].clone();
+    let at = issuer.as_str().unwrap();
+    let at = at.strip_prefix("https://localhost:8443").unwrap();
+    let discovery = app
+        .get(&format!("{at}.well-known/openid-configuration"))
+        .await
+        .json();
+    assert_eq!(discovery["issuer"], issuer);
+    let keys = discovery["jwks_uri"].as_str().unwrap();
+    let keys = keys.strip_prefix("https://localhost:8443").unwrap();
+    assert_eq!(app.get(keys).await.json(), jwks);
 }
 
 #[tokio::test]

@@ -40,6 +40,13 @@ pub fn adfs(base_url: &str) -> Value {
     })
 }
 
+/// The discovery document at the issuer that access tokens name: that of the tenant's first version.
+pub fn issuer(base_url: &str, named: &str, tenant_id: &str) -> Value {
+    let mut document = tenant(base_url, named, tenant_id);
+    document["issuer"] = format!("{base_url}/{tenant_id}/").into();
+    document
+}
+
 /// The discovery document of the tenant-shaped authority. `named` is the tenant as the client wrote it, `tenant`
 /// its id.
 pub fn tenant(base_url: &str, named: &str, tenant: &str) -> Value {
