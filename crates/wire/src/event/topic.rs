@@ -90,13 +90,7 @@ fn mapping(properties: &Fields<'_>) -> Result<Option<Value>, FieldError> {
 }
 
 fn kept(properties: &Fields<'_>) -> Result<Map<String, Value>, FieldError> {
-    if let Some(access) = properties.text("publicNetworkAccess")?
-        && !["Enabled", "Disabled", "SecuredByPerimeter"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(access))
-    {
-        return Err(properties.error("publicNetworkAccess", "must be Enabled or Disabled"));
-    }
+    let access = access(properties)?;
     properties.objects("inboundIpRules")?;
     properties.text("minimumTlsVersionAllowed")?;
     properties.text("dataResidencyBoundary")?;
@@ -104,7 +98,22 @@ fn kept(properties: &Fields<'_>) -> Result<Map<String, Value>, FieldError> {
         let value = properties.value(name)?;
         Some(((*name).to_owned(), value.clone()))
     });
-    Ok(values.collect())
+    let access = access.map(|access| ("publicNetworkAccess".to_owned(), access.into()));
+    Ok(values.chain(access).collect())
+}
+
+/// Spelled as Azure does: az writes it in lower case.
+fn access(properties: &Fields<'_>) -> Result<Option<&'static str>, FieldError> {
+    let Some(text) = properties.text("publicNetworkAccess")? else {
+        return Ok(None);
+    };
+    let known = ["Enabled", "Disabled", "SecuredByPerimeter"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(text));
+    match known {
+        Some(known) => Ok(Some(known)),
+        None => Err(properties.error("publicNetworkAccess", "must be Enabled or Disabled")),
+    }
 }
 
 /// What an Event Grid event has and a custom one may have under another name.
@@ -117,8 +126,7 @@ const MAPPED: [&str; 6] = [
     "dataVersion",
 ];
 /// Properties of a topic that change nothing here.
-const KEPT: [&str; 5] = [
-    "publicNetworkAccess",
+const KEPT: [&str; 4] = [
     "inboundIpRules",
     "minimumTlsVersionAllowed",
     "dataResidencyBoundary",
@@ -148,12 +156,13 @@ mod tests {
         });
         let body = parsed(&json!({ "location": "global", "properties": {
             "inputSchema": "customeventschema", "inputSchemaMapping": mapping,
-            "publicNetworkAccess": "Enabled", "unknown": 1,
+            "publicNetworkAccess": "disabled", "unknown": 1,
         } }))
         .unwrap();
         assert_eq!(body.input_schema, Some(InputSchema::Custom));
         assert_eq!(body.mapping.unwrap(), mapping);
-        assert_eq!(body.kept.len(), 1);
+        let kept = Value::Object(body.kept);
+        assert_eq!(kept, json!({ "publicNetworkAccess": "Disabled" }));
     }
 
     #[test]
