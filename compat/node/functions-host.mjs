@@ -43,12 +43,13 @@ export class Trigger {
 }
 
 export class FunctionsHost {
-  // A host with functions by their names, for as long as the tests of the file that starts it run.
-  static async start(functions) {
+  // A host with functions by their names, for as long as the tests of the file that starts it run; on a free port
+  // unless one is given.
+  static async start(functions, port = 0) {
     const host = new FunctionsHost();
     Object.assign(host, { functions, requests: [] });
     const server = createServer((request, response) => host.#serve(request, response));
-    await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+    await new Promise((listening) => server.listen(port, '127.0.0.1', listening));
     host.port = server.address().port;
     after(() => server.close().closeAllConnections());
     return host;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createPublicKey, randomUUID, verify } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +51,20 @@ export async function arm(method, path, body, server = env) {
   const text = await answer.text();
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
   return text ? JSON.parse(text) : undefined;
+}
+
+// The claims of the token that a request carries, verified with the keys that the discovery document at `path` leads to.
+export async function verified(headers, path) {
+  const discovery = await (await fetch(env.base_url + path)).json();
+  const { keys } = await (await fetch(discovery.jwks_uri)).json();
+  const [head, body, signature] = headers.authorization.replace(/^Bearer /, '').split('.');
+  const decode = (part) => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+  const { alg, kid } = decode(head);
+  assert.equal(alg, 'RS256');
+  const key = createPublicKey({ key: keys.find((one) => one.kid === kid), format: 'jwk' });
+  assert.ok(verify('sha256', Buffer.from(`${head}.${body}`), key, Buffer.from(signature, 'base64url')), 'the signature is wrong');
+  assert.equal(decode(body).iss, discovery.issuer);
+  return decode(body);
 }
 
 // What `ask` resolves to, as soon as it does.

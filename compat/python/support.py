@@ -24,6 +24,16 @@ def credential():
     return ClientSecretCredential("adfs", ENV["client_id"], ENV["client_secret"], authority=ENV["base_url"])
 
 
+def arm(method, path, body=None):
+    """A request to the control plane that no SDK has."""
+    token = credential().get_token("https://management.azure.com/.default").token
+    headers = {"authorization": f"Bearer {token}"}
+    query = {"api-version": "2025-02-15"}
+    answer = requests.request(method, ENV["base_url"] + path, params=query, json=body, headers=headers, timeout=10)
+    assert answer.ok, answer.text
+    return answer.json() if answer.content else None
+
+
 def unique(prefix):
     """A name nobody else uses, for resources that a scenario makes."""
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
