@@ -48,6 +48,13 @@ impl Checkup {
         Ok(self.store.schema().await?)
     }
 
+    /// How far the clock of this machine is ahead of the database's; `None` if that is on this machine.
+    pub async fn seconds_ahead(&self) -> Result<Option<f64>> {
+        let there = self.store.clock().await?;
+        let here = self.clock.now();
+        Ok(there.map(|there| (here.micros() - there.micros()) as f64 / 1e6))
+    }
+
     /// Whether the master key opens what is sealed: the secret that every server makes at its first start.
     pub async fn master_key(&self) -> Result<MasterKey> {
         match self.store.secret(crate::identity::SECRET).await {

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::time::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -85,6 +86,9 @@ macro_rules! rows {
 
 pub(crate) use {read, rows, tx};
 
+/// PostgreSQL's alone.
+const CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+
 /// Statements that a connection keeps prepared; one of many rows is another for each length.
 const STATEMENTS: usize = 256;
 const READERS: u32 = 4;
@@ -148,6 +152,15 @@ impl Store {
     pub async fn ping(&self) -> Result<()> {
         read!(self, fetch_one, sqlx::query_scalar::<_, i32>("select 1"))?;
         Ok(())
+    }
+
+    /// The time at the database's machine; SQLite has no clock but this machine's.
+    pub async fn clock(&self) -> Result<Option<Timestamp>> {
+        let Engine::Postgres(pool) = &self.engine else {
+            return Ok(None);
+        };
+        let now: i64 = sqlx::query_scalar(CLOCK).fetch_one(pool).await?;
+        Ok(Some(Timestamp::from_micros(now)))
     }
 
     /// The engine's name, for logs and `doctor`.

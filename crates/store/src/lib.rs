@@ -12,6 +12,7 @@ mod devices;
 mod directory;
 mod error;
 pub mod event_deliveries;
+mod event_failures;
 mod event_log;
 pub mod events;
 mod identities;

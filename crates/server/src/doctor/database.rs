@@ -6,7 +6,7 @@ use domain::push::Platform;
 use service::checkup::{Checkup, MasterKey, Schema};
 use service::hubs::{Ask, Belief, CheckedHub};
 
-use super::{Finding, Patient, Running, files};
+use super::{Finding, Patient, Running, events, files};
 use crate::app;
 use crate::data_dir;
 use crate::failure::{Failure, Result};
@@ -84,10 +84,12 @@ async fn examined(patient: &Patient<'_>, checkup: &Checkup) -> Vec<Finding> {
         if master == MasterKey::DoesNotFit {
             return Ok(());
         }
+        findings.extend(checkup.seconds_ahead().await?.map(clock));
         findings.push(sign_in(checkup.who_may_sign_in().await?));
         for hub in hubs(patient, checkup).await? {
             findings.extend(hub_findings(&hub));
         }
+        findings.extend(events::look(checkup).await?);
         Result::Ok(())
     };
     if let Err(failure) = more.await {
@@ -132,6 +134,24 @@ fn master_finding(master: MasterKey) -> Finding {
             )
         }
     }
+}
+
+/// Nodes take each other for gone, and users' tokens for expired, by their clocks.
+fn clock(ahead: f64) -> Finding {
+    const SUBJECT: &str = "clock";
+    let (by, which) = (ahead.abs(), if ahead < 0.0 { "behind" } else { "ahead of" });
+    if by < 1.0 {
+        return Finding::ok(SUBJECT, "It agrees with the database's.");
+    }
+    let message = format!("It is {by:.1} seconds {which} the database's.");
+    let finding = if by < 5.0 {
+        Finding::warn(SUBJECT, message)
+    } else {
+        Finding::fail(SUBJECT, message)
+    };
+    finding.way_out(
+        "Let NTP keep the clocks of this machine, of the other nodes and of the database together.",
+    )
 }
 
 fn sign_in(count: usize) -> Finding {

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod database;
+mod events;
 mod files;
 mod reach;
 

@@ -10,6 +10,7 @@ mod accept;
 mod attempt;
 mod backlog;
 mod callback;
+mod checkup;
 mod config;
 mod dead_letters;
 mod destination;
@@ -36,6 +37,7 @@ use store::events::EventWriter;
 use tokio_util::task::TaskTracker;
 
 pub use accept::Routed;
+pub use checkup::{SickSubscription, Trouble};
 pub use config::EventsConfig;
 pub use dead_letters::{DeadLettersConfig, Storage};
 pub use destination::{Credential, Destination, Form, Order};

@@ -205,6 +205,12 @@ async fn settles(store: &Store, node: &NodeId, events: &[Arc<Event>; 4]) {
     ];
     writer.settle(settled).await.unwrap();
     assert_eq!(waiting(store, Some(later)).await, ["e3", "e4", "e2"]);
+    let failed = store.last_failed_delivery(&destination).await.unwrap();
+    let failed = failed.unwrap();
+    assert_eq!((failed.event, failed.attempts), (events[1].id.clone(), 1));
+    assert_eq!(failed.last.unwrap().status, Some(503));
+    let well = store.last_failed_delivery(&DestinationId::new("d2")).await;
+    assert_eq!(well.unwrap(), None);
     // What is delivered stays so.
     let mut tx = store.begin().await.unwrap();
     let late = [settlement(&events[0], DeliveryState::Dropped, later)];

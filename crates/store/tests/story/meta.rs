@@ -1,5 +1,6 @@
 //! Named values, and the secrets among them.
 
+use domain::time::Timestamp;
 use secrecy::ExposeSecret;
 use store::Store;
 
@@ -8,6 +9,7 @@ pub async fn chapter(store: &Store) {
     a_value_is_taken_once(store).await;
     a_secret_is_made_once_and_sealed(store).await;
     a_text_with_nul_is_kept_or_refused_by_name(store).await;
+    a_database_elsewhere_has_a_clock_of_its_own(store).await;
 }
 
 async fn values_are_kept_once_committed(store: &Store) {
@@ -44,6 +46,13 @@ async fn a_text_with_nul_is_kept_or_refused_by_name(store: &Store) {
         "postgres" => assert!(matches!(kept, Err(store::Error::Nul)), "{kept:?}"),
         _ => assert!(kept.is_ok(), "{kept:?}"),
     }
+}
+
+async fn a_database_elsewhere_has_a_clock_of_its_own(store: &Store) {
+    let clock = store.clock().await.unwrap();
+    assert_eq!(clock.is_some(), store.is_shared());
+    let begun = Timestamp::from_secs(1_795_000_000);
+    assert!(clock.is_none_or(|now| now > begun), "{clock:?}");
 }
 
 async fn a_secret_is_made_once_and_sealed(store: &Store) {

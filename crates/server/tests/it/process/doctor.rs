@@ -308,3 +308,71 @@ fn a_push_credential_that_is_not_believed_is_named() {
     assert_eq!(code, 0);
     says(&report, "hub push/hub", "warn", "reaches no phone");
 }
+
+#[tokio::test]
+async fn a_webhook_that_takes_nothing_is_named() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let data_dir = dir.path().to_str().unwrap();
+    let subscribe = async |name: &str, receiver: Value| {
+        let lab = server.env["lab"]["control_url"].as_str().unwrap();
+        let made = server.client().build().unwrap();
+        let made = made.post(format!("{lab}/webhooks")).json(&receiver);
+        let made: Value = made.send().await.unwrap().json().await.unwrap();
+        let path = format!(
+            "/subscriptions/{}/resourceGroups/default/providers/Microsoft.EventGrid/topics/events/eventSubscriptions/{name}?api-version=2025-02-15",
+            server.text("subscription_id")
+        );
+        let url = json!({ "endpointUrl": made["url"] });
+        let body = json!({ "properties": {
+            "destination": { "endpointType": "WebHook", "properties": url } } });
+        let put = run(&["PUT", &path, &body.to_string(), "--data-dir", data_dir]);
+        assert!(put.status.success(), "{}", stderr(&put));
+        // The handshake runs beside the answer.
+        loop {
+            let got = run(&["GET", &path, "--data-dir", data_dir]);
+            let got: Value = serde_json::from_slice(&got.stdout).unwrap();
+            let state = got["properties"]["provisioningState"].clone();
+            if state != "Creating" {
+                return state;
+            }
+        }
+    };
+    let refusing = json!({ "validation": "refuse" });
+    assert_eq!(subscribe("unwanted", refusing).await, "Failed");
+    assert_eq!(
+        subscribe("silent", json!({ "validation": "manual" })).await,
+        "AwaitingManualAction"
+    );
+    assert_eq!(
+        subscribe("dead", json!({ "answers": [503] })).await,
+        "Succeeded"
+    );
+    let published = run(&["event", "publish", "--data-dir", data_dir]);
+    assert!(published.status.success(), "{}", stderr(&published));
+    let report = loop {
+        let (code, report) = doctor(dir.path(), &[]);
+        assert_eq!(code, 0, "{report:#}");
+        if !about(&report, "event subscription events/dead").is_empty() {
+            break report;
+        }
+    };
+    says(
+        &report,
+        "event subscription events/dead",
+        "warn",
+        "has not taken event",
+    );
+    says(
+        &report,
+        "event subscription events/unwanted",
+        "warn",
+        "did not want",
+    );
+    says(
+        &report,
+        "event subscription events/silent",
+        "warn",
+        "has not said yet",
+    );
+}
