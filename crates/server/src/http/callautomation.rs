@@ -2,7 +2,9 @@
 //!
 //! "Both clients accept exactly one success status per operation": each stands in its handler.
 
+use ::wire::auth::hmac::parse_date;
 use axum::response::{IntoResponse, Response};
+use domain::time::Timestamp;
 use http::StatusCode;
 use serde_json::{Value, json};
 use service::callautomation::Repeat;
@@ -126,69 +128,66 @@ const RECORDINGS: [&str; 1] = ["/calling/recordings/{id}"];
 /// `POST /calling/callConnections`
 pub async fn create(app: App, request: Request) -> Result<Response> {
     let call = wire::CreateCall::parse(&request.body)?;
-    let made = app
-        .create_call(request.communication()?, call, repeat(&request)?)
-        .await?;
+    let by = request.communication()?;
+    let made = once(&app, &request, |repeat| app.create_call(by, call, repeat)).await?;
     Ok(json(StatusCode::CREATED, &made))
 }
 
 /// `POST /calling/callConnections:answer`
 pub async fn answer(app: App, request: Request) -> Result<Response> {
     let answer = wire::AnswerCall::parse(&request.body)?;
-    let made = app
-        .answer_call(request.communication()?, answer, repeat(&request)?)
-        .await?;
+    let by = request.communication()?;
+    let made = once(&app, &request, |repeat| app.answer_call(by, answer, repeat)).await?;
     Ok(json(StatusCode::OK, &made))
 }
 
 /// `POST /calling/callConnections:reject`
 pub async fn reject(app: App, request: Request) -> Result<Response> {
     let reject = wire::RejectCall::parse(&request.body)?;
-    app.reject_call(request.communication()?, reject, repeat(&request)?)
-        .await?;
+    let by = request.communication()?;
+    once(&app, &request, |repeat| app.reject_call(by, reject, repeat)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /calling/callConnections:redirect`
 pub async fn redirect(app: App, request: Request) -> Result<Response> {
     let redirect = wire::RedirectCall::parse(&request.body)?;
-    app.redirect_call(request.communication()?, redirect, repeat(&request)?)
-        .await?;
+    let by = request.communication()?;
+    once(&app, &request, |repeat| {
+        app.redirect_call(by, redirect, repeat)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /calling/callConnections:connect`
 pub async fn connect(app: App, request: Request) -> Result<Response> {
     let connect = wire::ConnectCall::parse(&request.body)?;
-    let made = app
-        .connect_call(request.communication()?, connect, repeat(&request)?)
-        .await?;
+    let by = request.communication()?;
+    let made = once(&app, &request, |repeat| {
+        app.connect_call(by, connect, repeat)
+    })
+    .await?;
     Ok(json(StatusCode::OK, &made))
 }
 
 /// `GET /calling/callConnections/{id}`
 pub async fn show(app: App, request: Request) -> Result<Response> {
-    let shown = app
-        .call_connection(request.communication()?, request.param("id"))
-        .await?;
-    Ok(json(StatusCode::OK, &shown))
+    let (by, id) = (request.communication()?, request.param("id"));
+    Ok(json(StatusCode::OK, &app.call_connection(by, id).await?))
 }
 
 /// `DELETE /calling/callConnections/{id}`
 pub async fn leave(app: App, request: Request) -> Result<Response> {
-    app.leave_call(request.communication()?, request.param("id"))
-        .await?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    app.leave_call(by, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /calling/callConnections/{id}:terminate`
 pub async fn terminate(app: App, request: Request) -> Result<Response> {
-    app.terminate_call(
-        request.communication()?,
-        request.param("id"),
-        repeat(&request)?,
-    )
-    .await?;
+    let (by, id) = (request.communication()?, request.param("id"));
+    once(&app, &request, |repeat| app.terminate_call(by, id, repeat)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -196,71 +195,73 @@ pub async fn terminate(app: App, request: Request) -> Result<Response> {
 pub async fn transfer(app: App, request: Request) -> Result<Response> {
     let transfer = wire::Transfer::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    accepted(
-        &app.transfer_call(by, id, transfer, repeat(&request)?)
-            .await?,
-    )
+    let accepted = once(&app, &request, |repeat| {
+        app.transfer_call(by, id, transfer, repeat)
+    });
+    Ok(json(StatusCode::ACCEPTED, &accepted.await?))
 }
 
 /// `GET /calling/callConnections/{id}/participants`
 pub async fn participants(app: App, request: Request) -> Result<Response> {
-    let shown = app
-        .call_participants(request.communication()?, request.param("id"))
-        .await?;
-    Ok(json(StatusCode::OK, &shown))
+    let (by, id) = (request.communication()?, request.param("id"));
+    Ok(json(StatusCode::OK, &app.call_participants(by, id).await?))
 }
 
 /// `GET /calling/callConnections/{id}/participants/{participant}`
 pub async fn participant(app: App, request: Request) -> Result<Response> {
     let (by, id) = (request.communication()?, request.param("id"));
-    let shown = app
-        .call_participant(by, id, request.param("participant"))
-        .await?;
-    Ok(json(StatusCode::OK, &shown))
+    let shown = app.call_participant(by, id, request.param("participant"));
+    Ok(json(StatusCode::OK, &shown.await?))
 }
 
 /// `POST /calling/callConnections/{id}/participants:add`
 pub async fn add(app: App, request: Request) -> Result<Response> {
     let add = wire::AddParticipant::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    accepted(&app.add_participant(by, id, add, repeat(&request)?).await?)
+    let accepted = once(&app, &request, |repeat| {
+        app.add_participant(by, id, add, repeat)
+    });
+    Ok(json(StatusCode::ACCEPTED, &accepted.await?))
 }
 
 /// `POST /calling/callConnections/{id}/participants:cancelAddParticipant`
 pub async fn cancel_add(app: App, request: Request) -> Result<Response> {
     let cancel = wire::CancelAdd::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    accepted(&app.cancel_add(by, id, cancel, repeat(&request)?).await?)
+    let accepted = once(&app, &request, |repeat| {
+        app.cancel_add(by, id, cancel, repeat)
+    });
+    Ok(json(StatusCode::ACCEPTED, &accepted.await?))
 }
 
 /// `POST /calling/callConnections/{id}/participants:remove`
 pub async fn remove(app: App, request: Request) -> Result<Response> {
     let remove = wire::RemoveParticipant::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    accepted(
-        &app.remove_participant(by, id, remove, repeat(&request)?)
-            .await?,
-    )
+    let accepted = once(&app, &request, |repeat| {
+        app.remove_participant(by, id, remove, repeat)
+    });
+    Ok(json(StatusCode::ACCEPTED, &accepted.await?))
 }
 
 /// `POST /calling/callConnections/{id}/participants:mute`
 pub async fn mute(app: App, request: Request) -> Result<Response> {
     let mute = wire::Mute::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    let muted = app
-        .mute_participants(by, id, mute, repeat(&request)?)
-        .await?;
-    Ok(json(StatusCode::OK, &muted))
+    let muted = once(&app, &request, |repeat| {
+        app.mute_participants(by, id, mute, repeat)
+    });
+    Ok(json(StatusCode::OK, &muted.await?))
 }
 
 /// `POST /calling/callConnections/{id}/participants:moveHere`
 pub async fn move_here(app: App, request: Request) -> Result<Response> {
     let moving = wire::Move::parse(&request.body)?;
     let (by, id) = (request.communication()?, request.param("id"));
-    accepted(
-        &app.move_participants(by, id, moving, repeat(&request)?)
-            .await?,
-    )
+    let accepted = once(&app, &request, |repeat| {
+        app.move_participants(by, id, moving, repeat)
+    });
+    Ok(json(StatusCode::ACCEPTED, &accepted.await?))
 }
 
 /// `GET /calling/callConnections/{id}/callbacks`: Carillon's own.
@@ -304,22 +305,45 @@ pub async fn keys(app: App, _: Request) -> Result<Response> {
     Ok(json(StatusCode::OK, &app.callback_keys().await?))
 }
 
-fn accepted(answer: &Value) -> Result<Response> {
-    Ok(json(StatusCode::ACCEPTED, answer))
+/// Executes a request once, however often it is repeated; its answer.
+async fn once<F>(
+    app: &App,
+    request: &Request,
+    execute: impl FnOnce(Option<Repeat>) -> F,
+) -> Result<Value>
+where
+    F: Future<Output = Result<Value>>,
+{
+    let repeat = repeat(request)?;
+    let executed = app.executed(request.communication()?, repeat.as_ref());
+    match executed.await? {
+        Some(answer) => Ok(answer),
+        None => execute(repeat).await,
+    }
 }
 
 /// By what a repeated request is known.
 fn repeat(request: &Request) -> Result<Option<Repeat>> {
+    const ID: &str = "Repeatability-Request-ID";
+    const FIRST_SENT: &str = "Repeatability-First-Sent";
     const MOST: usize = 128;
-    let Some(id) = request.header("repeatability-request-id") else {
+    let Some(id) = request.header(ID) else {
         return Ok(None);
     };
     if id.is_empty() || id.len() > MOST {
-        let message = format!("Repeatability-Request-ID must have 1 to {MOST} characters.");
-        return Err(Error::invalid("8523", message).at("Repeatability-Request-ID"));
+        let message = format!("{ID} must have 1 to {MOST} characters.");
+        return Err(Error::invalid("8523", message).at(ID));
     }
+    let first_sent = request.header(FIRST_SENT).map(|text| {
+        parse_date(text).map(Timestamp::from_secs).ok_or_else(|| {
+            let message =
+                format!("{FIRST_SENT} must be a date like 'Sun, 06 Nov 1994 08:49:37 GMT'.");
+            Error::invalid("8523", message).at(FIRST_SENT)
+        })
+    });
     Ok(Some(Repeat {
         id: id.to_ascii_lowercase(),
         operation: format!("{} {}", request.parts.method, request.parts.uri.path()),
+        first_sent: first_sent.transpose()?,
     }))
 }

@@ -30,9 +30,6 @@ impl App {
         request: wire::AnswerCall,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let incoming = self.incoming(communication, &request.incoming_call_context)?;
         if let Some(id) = &request.answered_by {
             self.own_identity(communication, id, "answeredBy").await?;
@@ -68,9 +65,6 @@ impl App {
         request: wire::RejectCall,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let incoming = self.incoming(communication, &request.incoming_call_context)?;
         let reject = Verb::Reject {
             by: incoming.target.clone(),
@@ -98,9 +92,6 @@ impl App {
         request: wire::RedirectCall,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let incoming = self.incoming(communication, &request.incoming_call_context)?;
         let call = self.still_ringing(&incoming).await?;
         let hops = call

@@ -43,9 +43,6 @@ impl App {
         id: &str,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.open_leg(communication, id).await?;
         let end = Verb::End {
             by: connection.member,

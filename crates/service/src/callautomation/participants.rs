@@ -53,9 +53,6 @@ impl App {
         request: wire::AddParticipant,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.established(communication, id).await?;
         let field = "participantToAdd";
         let target = self
@@ -92,9 +89,6 @@ impl App {
         request: wire::CancelAdd,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.open_leg(communication, id).await?;
         let invitation = InvitationId::new(request.invitation_id);
         let asked = self.asked(&connection, request.operation)?;
@@ -121,9 +115,6 @@ impl App {
         request: wire::RemoveParticipant,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.established(communication, id).await?;
         let target = UserId::new(request.participant.raw_id());
         let asked = self.asked(&connection, request.operation)?;
@@ -147,9 +138,6 @@ impl App {
         request: wire::Mute,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (_, call) = self.established(communication, id).await?;
         let targets: Vec<_> = request
             .participants
@@ -182,9 +170,6 @@ impl App {
         request: wire::Transfer,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.established(communication, id).await?;
         let transferee = transferee(&call, &connection, request.transferee.as_ref())?;
         let field = "targetParticipant";
@@ -216,9 +201,6 @@ impl App {
         request: wire::Move,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (connection, call) = self.established(communication, id).await?;
         let (from, there) = self.open_leg(communication, &request.from_call).await?;
         if there.id == call.id {
@@ -250,7 +232,7 @@ impl App {
                 Ok(()) => return Ok(answer),
                 Err(Unwritten::Outrun) => {}
                 Err(Unwritten::Repeated) => {
-                    let answer = self.repeated(&communication.key, repeat.as_ref()).await?;
+                    let answer = self.executed(communication, repeat.as_ref()).await?;
                     return answer.ok_or_else(call_not_found);
                 }
                 Err(Unwritten::Stop(stop)) => return Err(refused(stop)),

@@ -24,9 +24,6 @@ impl App {
         request: wire::CreateCall,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let (call, connection) = self.called(communication, request).await?;
         let reaches = self.reaches(&call).await?;
         let call = self.give_up_early(communication, call, &reaches);
@@ -42,7 +39,7 @@ impl App {
             Err(Unwritten::Stop(stop)) => return Err(refused(stop)),
             Err(Unwritten::Repeated | Unwritten::Outrun) => {
                 drop(tx);
-                let answer = self.repeated(&communication.key, repeat.as_ref()).await?;
+                let answer = self.executed(communication, repeat.as_ref()).await?;
                 return answer.ok_or_else(call_not_found);
             }
         }
@@ -57,9 +54,6 @@ impl App {
         request: wire::ConnectCall,
         repeat: Option<Repeat>,
     ) -> Result<Value> {
-        if let Some(answer) = self.repeated(&communication.key, repeat.as_ref()).await? {
-            return Ok(answer);
-        }
         let call = CallId::new(self.located(&request.locator)?);
         let read = self.store.call(&call).await?;
         read.filter(|read| read.call.communication == communication.key)

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use domain::call::Call;
 use domain::connection::Connection;
+use domain::time::Timestamp;
 use serde_json::Value;
 
+use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
 
 /// How long answers are kept.
@@ -23,6 +25,8 @@ pub struct Repeat {
     pub id: String,
     /// Method and path.
     pub operation: String,
+    /// `Repeatability-First-Sent`.
+    pub first_sent: Option<Timestamp>,
 }
 
 /// What a request is answered.
@@ -38,22 +42,35 @@ pub(crate) enum Reply {
 
 impl App {
     /// What this request was answered when it was executed, if it was.
-    pub(crate) async fn repeated(
+    pub async fn executed(
         &self,
-        communication: &str,
+        communication: &Communication,
         repeat: Option<&Repeat>,
     ) -> Result<Option<Value>> {
-        let Some(repeat) = repeat else {
-            return Ok(None);
-        };
-        let Some(executed) = self.store.executed(communication, &repeat.id).await? else {
-            return Ok(None);
-        };
-        if executed.operation == repeat.operation {
-            return Ok(Some(executed.answer));
+        match repeat {
+            Some(repeat) => self.executed_at(&communication.key, repeat).await,
+            None => Ok(None),
         }
-        let message = "The Repeatability-Request-ID belongs to another request.";
-        Err(Error::new(Kind::PreconditionFailed, "8583", message).at("Repeatability-Request-ID"))
+    }
+
+    /// The same, of a communication resource by its key.
+    pub(crate) async fn executed_at(&self, key: &str, repeat: &Repeat) -> Result<Option<Value>> {
+        let refused = |message: &str, header: &str| {
+            Error::new(Kind::PreconditionFailed, "8583", message).at(header)
+        };
+        if let Some(executed) = self.store.executed(key, &repeat.id).await? {
+            if executed.operation == repeat.operation {
+                return Ok(Some(executed.answer));
+            }
+            let message = "The Repeatability-Request-ID belongs to another request.";
+            return Err(refused(message, "Repeatability-Request-ID"));
+        }
+        let forgotten = self.clock.now() - KEPT;
+        if repeat.first_sent.is_some_and(|at| at < forgotten) {
+            let message = "It was first sent more than a day ago: whether it was executed is not known any more.";
+            return Err(refused(message, "Repeatability-First-Sent"));
+        }
+        Ok(None)
     }
 
     /// The answer.

@@ -132,11 +132,12 @@ impl App {
                 Err(Unwritten::Outrun) => {}
                 Err(Unwritten::Repeated) => {
                     drop(tx);
-                    let read = self.store.call(id).await?.ok_or(Stop::NoSuchCall)?;
-                    let communication = read.call.communication.clone();
-                    let repeat = step.repeat.as_ref();
-                    let answer = self.repeated(&communication, repeat).await?;
-                    return Ok((read.call, answer.unwrap_or_default()));
+                    let call = self.store.call(id).await?.ok_or(Stop::NoSuchCall)?.call;
+                    let answer = match &step.repeat {
+                        Some(repeat) => self.executed_at(&call.communication, repeat).await?,
+                        None => None,
+                    };
+                    return Ok((call, answer.unwrap_or_default()));
                 }
                 Err(Unwritten::Stop(stop)) => return Err(stop),
             }

@@ -194,7 +194,8 @@ fn string_to_sign(method: &str, target: &str, values: &str) -> String {
     format!("{}\n{target}\n{values}", method.to_ascii_uppercase())
 }
 
-fn parse_date(text: &str) -> Option<i64> {
+/// The seconds since the epoch of a date as HTTP writes it.
+pub fn parse_date(text: &str) -> Option<i64> {
     let parsed = PrimitiveDateTime::parse(text.trim(), RFC_1123).ok()?;
     Some(parsed.assume_utc().unix_timestamp())
 }

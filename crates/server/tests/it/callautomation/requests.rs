@@ -40,6 +40,14 @@ async fn a_repeated_request_is_executed_once_and_answered_alike() {
     stage.comm.test.app.clock.advance(Duration::from_secs(60));
     let late = send("", "b29a05f7").await;
     assert_eq!(late.json(), first.json());
+    // A day later it is forgotten, and who first sent it then cannot have it again.
+    stage
+        .comm
+        .test
+        .app
+        .clock
+        .advance(Duration::from_secs(24 * 3_600));
+    send("", "unknown").await.is_refused(412, "8583");
 }
 
 #[tokio::test]
