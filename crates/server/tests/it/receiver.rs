@@ -76,16 +76,9 @@ impl Receiver {
         }
     }
 
-    /// Sends the validation code back.
+    /// Agrees to every subscription.
     pub async fn willing() -> Self {
-        Self::start(
-            |_| Response::builder(),
-            |got| {
-                let code = &got.body[0]["data"]["validationCode"];
-                serde_json::json!({ "validationResponse": code }).to_string()
-            },
-        )
-        .await
+        Self::start(|_| Response::builder(), validation).await
     }
 
     /// Answers everything with this status and no body.
@@ -106,6 +99,12 @@ impl Receiver {
     pub fn got(&self) -> Vec<Got> {
         self.state.got.lock().unwrap().clone()
     }
+}
+
+/// Sends the validation code back.
+pub fn validation(got: &Got) -> String {
+    let code = &got.body[0]["data"]["validationCode"];
+    serde_json::json!({ "validationResponse": code }).to_string()
 }
 
 async fn reply(request: http::Request<Body>, state: &State) -> Response {

@@ -1,6 +1,7 @@
 //! A topic, its publishers and its webhook, for tests of whole processes; and SIGKILL in the middle of both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +10,10 @@ use super::crash::kill_amid;
 use super::{Process, directory, run, stderr};
 use crate::receiver::Receiver;
 
+/// The type of the events that are counted.
+pub const COUNTED: &str = "Contoso.Counted";
+/// The subscription of whoever needs only one.
+const HOOK: &str = "hook";
 const EVENTS: usize = 2_000;
 /// Accepted events after which the server is killed.
 const ENOUGH: usize = 1_000;
@@ -36,37 +41,58 @@ impl Topic {
 
     /// Publishes the event with this number.
     pub async fn publish(&self, number: usize, data: &str) -> reqwest::Result<reqwest::Response> {
-        let event = json!([{ "id": number.to_string(), "subject": "/s", "eventType": "Contoso.Counted",
-            "eventTime": "2026-11-24T04:18:16Z", "data": { "text": data }, "dataVersion": "1" }]);
-        let request = self.http.post(&self.endpoint).json(&event);
+        self.publish_all(COUNTED, number..number + 1, data).await
+    }
+
+    /// Publishes events of a type, with these numbers, in one request.
+    pub async fn publish_all(
+        &self,
+        kind: &str,
+        numbers: Range<usize>,
+        data: &str,
+    ) -> reqwest::Result<reqwest::Response> {
+        let event = |number: usize| {
+            json!({ "id": number.to_string(), "subject": "/s", "eventType": kind,
+                "eventTime": "2026-11-24T04:18:16Z", "data": { "text": data }, "dataVersion": "1" })
+        };
+        let events: Vec<_> = numbers.map(event).collect();
+        let request = self.http.post(&self.endpoint).json(&events);
         request.header("aeg-sas-key", &self.key).send().await
     }
 }
 
 /// Subscribes a webhook to that topic with these labels, and waits until it is asked and has agreed.
 pub async fn subscribe(server: &Process, webhook: &Receiver, labels: &[&str]) {
-    let destination =
+    subscribe_with(server, HOOK, webhook, json!({ "labels": labels })).await;
+}
+
+/// Subscribes a webhook under a name, with more than its destination.
+pub async fn subscribe_with(server: &Process, name: &str, webhook: &Receiver, more: Value) {
+    let mut properties = more;
+    properties["destination"] =
         json!({ "endpointType": "WebHook", "properties": { "endpointUrl": webhook.url } });
-    let body = json!({ "properties": { "destination": destination, "labels": labels } });
-    control(server, "put", &body);
-    while control(server, "get", &Value::Null)["properties"]["provisioningState"] != "Succeeded" {
+    let body = json!({ "properties": properties });
+    control(server, "put", name, &body);
+    let state =
+        || control(server, "get", name, &Value::Null)["properties"]["provisioningState"].take();
+    while state() != "Succeeded" {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// Gives that subscription other labels.
 pub fn relabel(server: &Process, labels: &[&str]) {
-    control(server, "patch", &json!({ "labels": labels }));
+    control(server, "patch", HOOK, &json!({ "labels": labels }));
 }
 
-fn control(server: &Process, verb: &str, body: &Value) -> Value {
+fn control(server: &Process, verb: &str, name: &str, body: &Value) -> Value {
     let (subscription, group) = (
         server.text("subscription_id"),
         server.text("resource_group"),
     );
     let path = format!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/topics/events\
-         /eventSubscriptions/hook?api-version=2025-02-15"
+         /eventSubscriptions/{name}?api-version=2025-02-15"
     );
     let body = body.to_string();
     let args = [verb, &path, &body, "--data-dir", server.data_dir()];

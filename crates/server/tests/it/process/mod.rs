@@ -1,5 +1,6 @@
 //! The real binary as a process: on free ports, in a temporary directory, stopped when the test ends.
 
+mod backlog;
 mod call;
 mod commands;
 mod connections;
