@@ -1,6 +1,7 @@
 //! Events from publication to receiver, through the real store and real sockets.
 
 mod operations;
+mod receivers;
 mod support;
 
 use serde_json::json;
