@@ -51,6 +51,7 @@ fn insert(values: &str) -> String {
 
 const EVENT: &str =
     "select id, source, input, kind, subject, body, published_at from events where id = $1";
+const LAST: &str = "select max(id) from events";
 const AFTER: &str = "select id, source, input, kind, subject, body, published_at from events \
     where id > $1 order by id limit $2";
 const OF_SOURCE: &str = "select id, source, input, kind, subject, body, published_at from events \
@@ -87,6 +88,12 @@ impl Store {
             sqlx::query_as::<_, EventRow>(EVENT).bind(id.as_str())
         )?;
         row.map(Event::try_from).transpose()
+    }
+
+    /// The greatest id of an event.
+    pub async fn last_event(&self) -> Result<Option<EventId>> {
+        let last: Option<String> = read!(self, fetch_one, sqlx::query_scalar(LAST))?;
+        Ok(last.map(EventId::new))
     }
 
     /// Up to `limit` events after the one with the id `id`, in the order of acceptance.

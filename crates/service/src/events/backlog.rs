@@ -18,6 +18,9 @@ use crate::{App, Result};
 impl App {
     /// Takes back what this node held when it last stopped. Called before anything new is accepted.
     pub(crate) async fn recover_events(&self) -> Result<()> {
+        if let Some(last) = self.store.last_event().await? {
+            self.deliveries.ids.go_on_after(&last, self.clock.now());
+        }
         let mut tx = self.store.begin().await?;
         let released = tx.release_deliveries(&self.settings.node).await?;
         tx.commit().await?;

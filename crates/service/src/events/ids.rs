@@ -1,6 +1,7 @@
 //! Ids of events, in the order of acceptance; and short ids for what stands in every row.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +19,20 @@ pub(super) struct Ids {
 }
 
 impl Ids {
+    /// Goes on after an id of an earlier run: the clock may have stepped back meanwhile.
+    pub(super) fn go_on_after(&self, id: &EventId, now: Timestamp) {
+        let Ok(id) = uuid::Uuid::parse_str(id.as_str()) else {
+            return;
+        };
+        let high = id.as_u64_pair().0;
+        let before = ((high >> 16) << 12) | (high & 0xfff);
+        // A clock that was further ahead was wrong, and what is accepted now is not to be kept for as long.
+        if before < tick(now + FARTHEST_AHEAD) {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = before.max(*last);
+        }
+    }
+
     /// The next id.
     pub(super) fn next(&self, now: Timestamp, random: &Random) -> EventId {
         let tick = tick(now);
@@ -69,6 +84,9 @@ impl App {
     }
 }
 
+/// How far ids of an earlier run may be ahead of the clock.
+const FARTHEST_AHEAD: Duration = Duration::from_secs(3_600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +107,18 @@ mod tests {
     }
 
     #[test]
+    fn ids_go_on_after_those_of_an_earlier_run() {
+        let (ids, random) = (Ids::default(), Random::seeded(1));
+        let after = |secs: i64| Timestamp::from_secs(NOW.secs() + secs);
+        let before = Ids::default().next(after(60), &random);
+        ids.go_on_after(&before, NOW);
+        assert!(ids.next(NOW, &random) > before);
+        let wrong = Ids::default().next(after(1_000_000), &random);
+        ids.go_on_after(&wrong, NOW);
+        assert!(ids.next(NOW, &random) < wrong);
+    }
+
+    #[test]
     fn an_id_is_a_uuid_of_version_7_that_tells_its_time() {
         let id = Ids::default().next(NOW, &Random::seeded(1));
         let uuid = uuid::Uuid::parse_str(id.as_str()).unwrap();
@@ -97,6 +127,6 @@ mod tests {
         let millis = i64::try_from(uuid.as_u128() >> 80).unwrap();
         assert_eq!(millis, NOW.millis());
         assert!(lower_bound(NOW) <= id);
-        assert!(lower_bound(NOW + std::time::Duration::from_millis(1)) > id);
+        assert!(lower_bound(NOW + Duration::from_millis(1)) > id);
     }
 }

@@ -155,6 +155,10 @@ async fn reads(store: &Store, events: &[Arc<Event>; 4]) {
         store.event(&events[0].id).await.unwrap().as_ref(),
         Some(&*events[0])
     );
+    assert_eq!(
+        store.last_event().await.unwrap(),
+        events.last().map(|last| last.id.clone())
+    );
     let mut behind = store.destinations_behind().await.unwrap();
     behind.sort();
     assert_eq!(behind, ["d1", "d2"].map(DestinationId::new));
