@@ -104,10 +104,15 @@ fn settle(values: &str) -> String {
     )
 }
 
+/// An event that was had again goes on in the numbers of its attempts.
 fn log(values: &str) -> String {
     format!(
-        "insert into event_attempts (event_id, destination, attempt, began_at, took, status, outcome, error, request, \
-         answer) values {values} on conflict (event_id, destination, attempt) do update set \
+        "with v (event_id, destination, attempt, began_at, took, status, outcome, error, request, answer) as \
+         (values {values}) \
+         insert into event_attempts (event_id, destination, attempt, began_at, took, status, outcome, error, request, \
+         answer) select v.event_id, v.destination, v.attempt + d.before_again, v.began_at, v.took, v.status, v.outcome, \
+         v.error, v.request, v.answer from v join event_deliveries d on d.event_id = v.event_id \
+         and d.destination = v.destination where true on conflict (event_id, destination, attempt) do update set \
          began_at = excluded.began_at, took = excluded.took, status = excluded.status, outcome = excluded.outcome, \
          error = excluded.error, request = excluded.request, answer = excluded.answer"
     )
@@ -117,7 +122,8 @@ fn again(values: &str) -> String {
     format!(
         "insert into event_deliveries (event_id, destination, state, urgent, since, due_at, attempts) values {values} \
          on conflict (event_id, destination) do update set state = excluded.state, owner = null, \
-         since = excluded.since, due_at = excluded.due_at, attempts = 0, status = null, outcome = null, \
+         since = excluded.since, due_at = excluded.due_at, \
+         before_again = event_deliveries.before_again + event_deliveries.attempts, attempts = 0, status = null, outcome = null, \
          reason = null, last_at = null where event_deliveries.state <> 'pending'"
     )
 }

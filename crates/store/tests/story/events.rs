@@ -302,7 +302,14 @@ async fn tells(store: &Store, events: &[Arc<Event>; 4]) {
             .unwrap(),
         2
     );
+    // What was tried before stays in the log.
+    let again = [settlement(&events[0], DeliveryState::Pending, later)];
+    let node = NodeId::new("n1");
+    tx.settle_event_deliveries(&again, &node).await.unwrap();
     tx.commit().await.unwrap();
+    let logged = store.event_attempts(&events[0].id, &destination).await;
+    let numbers: Vec<_> = logged.unwrap().iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [1, 2]);
     assert_eq!(waiting(store, Some(later)).await, ["e1", "e2", "e3"]);
 }
 
