@@ -201,9 +201,15 @@ impl App {
 
     /// Deletes a resource or group with what is inside; `false` if there was nothing.
     pub(super) async fn delete_inside(&self, id: &ResourceId) -> Result<bool> {
-        let subscriptions = self.event_snapshot().inside(id);
+        let topics = self.system_topics_of(id).await?;
+        let snapshot = self.event_snapshot();
+        let mut subscriptions = snapshot.inside(id);
         let mut tx = self.store.begin().await?;
         let deleted = tx.delete_resource(id).await?;
+        for topic in &topics {
+            tx.delete_resource(topic).await?;
+            subscriptions.extend(snapshot.inside(topic));
+        }
         self.commit_control(tx).await?;
         for subscription in &subscriptions {
             self.forget_subscription(subscription.key()).await?;

@@ -173,6 +173,20 @@ impl App {
         .await
     }
 
+    /// The system topics elsewhere whose source is this resource, or inside of it: they go with it, for whoever makes one
+    /// of the same name later has not subscribed anybody.
+    pub(crate) async fn system_topics_of(&self, id: &ResourceId) -> Result<Vec<ResourceId>> {
+        let inside = format!("{}/", id.key());
+        let is_in = |other: &ResourceId| other == id || other.key().starts_with(&inside);
+        let all = self.events_resources(SYSTEM_TOPICS).await?.into_iter();
+        let all = all.filter(|topic| {
+            let source = topic.property("source").and_then(Value::as_str);
+            let source = source.and_then(|source| ResourceId::parse(source).ok());
+            source.is_some_and(|source| is_in(&source)) && !is_in(&topic.id)
+        });
+        Ok(all.map(|topic| topic.id).collect())
+    }
+
     /// "Only one system topic is allowed per source."
     async fn check_only_system_topic(&self, id: &ResourceId, source: &ResourceId) -> Result<()> {
         let all = self.events_resources(SYSTEM_TOPICS).await?;
@@ -287,6 +301,9 @@ fn set_common(
     }
 }
 
+/// What has events of its own.
+pub(super) const COMMUNICATION_SERVICES: &str = "Microsoft.Communication/communicationServices";
+
 /// The source of a system topic and its topic type.
 fn system_source(
     fields: &Fields<'_>,
@@ -295,7 +312,7 @@ fn system_source(
     let source = properties.text("source")?.unwrap_or_default();
     let source = ResourceId::parse(source)
         .ok()
-        .filter(|id| id.is_type("Microsoft.Communication/communicationServices"))
+        .filter(|id| id.is_type(COMMUNICATION_SERVICES))
         .ok_or_else(|| {
             let problem = "must be the id of a communication resource: no other has events here";
             properties.error("source", problem)
