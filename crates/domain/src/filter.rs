@@ -121,6 +121,15 @@ impl Filter {
         !self.advanced.is_empty()
     }
 
+    /// How many advanced filters were asked for this verdict.
+    pub fn evaluated(&self, verdict: &Result<(), Miss>) -> usize {
+        match verdict {
+            Ok(()) => self.advanced.len(),
+            Err(Miss::Advanced(index)) => index + 1,
+            Err(_) => 0,
+        }
+    }
+
     /// Whether the event matches; if not, which part says no.
     pub fn check(&self, event: &View<'_>) -> Result<(), Miss> {
         if let Some(types) = &self.types

@@ -127,17 +127,23 @@ impl Subscriptions {
         self.all.iter()
     }
 
-    /// Those that want `event` at `now`.
-    pub fn matching<'s>(
-        &'s self,
-        event: &View<'_>,
+    /// Those that want events of this type at `now`; the rest of their filters is to be asked.
+    pub fn of_type(
+        &self,
+        event_type: &str,
         now: Timestamp,
-    ) -> impl Iterator<Item = &'s Arc<Subscription>> {
-        let typed = self.by_type.get(&event.event_type.to_lowercase());
+    ) -> impl Iterator<Item = &Arc<Subscription>> {
+        let typed = self.by_type.get(&event_type.to_lowercase());
         let places = self.of_any_type.iter().chain(typed.into_iter().flatten());
         places
             .map(|place| &self.all[*place])
-            .filter(move |one| !one.has_expired(now) && one.filter.check(event).is_ok())
+            .filter(move |one| !one.has_expired(now))
+    }
+
+    /// Whether anybody wants `event` at `now`.
+    pub fn want(&self, event: &View<'_>, now: Timestamp) -> bool {
+        self.of_type(event.event_type, now)
+            .any(|one| one.filter.check(event).is_ok())
     }
 }
 
@@ -166,8 +172,10 @@ mod tests {
             subject: "/s",
             envelope: &json!({}),
         };
-        let found = all.matching(&event, now);
+        let found = all.of_type(event_type, now);
+        let found = found.filter(|one| one.filter.check(&event).is_ok());
         let mut names: Vec<_> = found.map(|one| one.name().to_owned()).collect();
+        assert_eq!(all.want(&event, now), !names.is_empty());
         names.sort();
         names
     }

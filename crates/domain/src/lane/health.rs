@@ -53,6 +53,11 @@ impl Health {
         self.rest.map(|rest| rest.until)
     }
 
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// The probe is on its way.
     pub fn probe(&mut self) {
         if let Some(rest) = &mut self.rest {

@@ -16,6 +16,7 @@ use hyper::body::Body as _;
 use service::{App, Error, Kind, Result};
 use tracing::Instrument;
 
+use super::access::Principal;
 use super::arm;
 use super::cors;
 use super::error::{self, Surface};
@@ -103,7 +104,11 @@ impl Service {
     ) -> Result<Response> {
         check_form(&parts, &params)?;
         let principal = route.access.check(&self.app, &parts, &params).await?;
-        let body = read_body(body, route.body_limit, self.body_timeout).await?;
+        let body = read_body(body, route.body_limit, self.body_timeout).await;
+        if let (Err(error), Principal::Topic(topic)) = (&body, &principal) {
+            self.app.count_refused(topic, error);
+        }
+        let body = body?;
         route.access.check_body(&parts, &body)?;
         (route.handler)(
             self.app.clone(),

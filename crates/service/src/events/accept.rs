@@ -148,12 +148,12 @@ impl App {
         now: Timestamp,
     ) -> Routed {
         let Some(subscriptions) = snapshot.subscriptions_of(source) else {
-            meters::matched(source, events.len(), 0, events.len());
+            meters::matched(source, 0, events.len(), 0);
             return Routed::default();
         };
         let looks_inside = subscriptions.iter().any(|one| one.filter.looks_inside());
         let mut seats = Vec::with_capacity(events.len());
-        let mut unmatched = 0;
+        let (mut unmatched, mut evaluated) = (0, 0);
         for event in events {
             let envelope: Value = match looks_inside {
                 true => serde_json::from_str(&event.body).unwrap_or_default(),
@@ -166,12 +166,16 @@ impl App {
             };
             let urgent = is_urgent_kind(event);
             let before = seats.len();
-            for subscription in subscriptions.matching(&view, now) {
-                seats.push(self.lane_of(subscription).seat(event, urgent));
+            for subscription in subscriptions.of_type(view.event_type, now) {
+                let verdict = subscription.filter.check(&view);
+                evaluated += subscription.filter.evaluated(&verdict);
+                if verdict.is_ok() {
+                    seats.push(self.lane_of(subscription).seat(event, urgent));
+                }
             }
             unmatched += usize::from(seats.len() == before);
         }
-        meters::matched(source, events.len(), seats.len(), unmatched);
+        meters::matched(source, seats.len(), unmatched, evaluated);
         Routed(seats)
     }
 

@@ -268,7 +268,10 @@ impl App {
         match destination.manner {
             // A call does not last long enough for its endpoint to be spared.
             Manner::Callback => lane.with(|queue| queue.put_down(&load)),
-            _ => lane.with(|queue| queue.done(&load, answer, now)),
+            _ => {
+                lane.with(|queue| queue.done(&load, answer, now));
+                destination.meters.spared(lane.probation().is_some());
+            }
         }
         let (back, gone): (Vec<_>, Vec<_>) = load
             .parcels
@@ -290,6 +293,7 @@ impl App {
     pub(super) fn retire(&self, lane: &Lane) {
         self.deliveries.lanes.remove(&lane.key);
         let destination = lane.destination();
+        destination.meters.spared(false);
         let back = lane.close();
         lane.let_go(back.iter().map(|parcel| &parcel.load.event));
         lane.wake.notify_one();

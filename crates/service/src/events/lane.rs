@@ -79,6 +79,15 @@ pub(super) struct Seat {
     taken: bool,
 }
 
+/// An endpoint is spared because it fails, or has asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probation {
+    /// Until then; then one event goes first.
+    pub until: Timestamp,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
 /// What a lane does next.
 pub(super) struct Turn {
     pub(super) destination: Arc<Destination>,
@@ -263,6 +272,16 @@ impl Lane {
     /// Changes the queue.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut Queue<Cargo>) -> R) -> R {
         change(&mut self.lock().queue)
+    }
+
+    /// Failures in a row, and until when the endpoint is spared for them, if it is.
+    pub(super) fn probation(&self) -> Option<Probation> {
+        let state = self.lock();
+        let health = state.queue.health();
+        health.resting_until().map(|until| Probation {
+            until,
+            failures: health.failures(),
+        })
     }
 
     /// Events that this lane has done with.

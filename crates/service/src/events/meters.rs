@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use domain::delivery::{Answer, Reason};
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// The meters of one subscription, looked up once: counting an event must not cost a lookup by name.
 pub(super) struct Meters {
     subscription: String,
     delivered: Counter,
     duration: Histogram,
+    probation: Gauge,
 }
 
 impl std::fmt::Debug for Meters {
@@ -24,6 +25,7 @@ impl Meters {
         Self {
             delivered: counter!("carillon_event_delivery_success_total", "subscription" => label.clone()),
             duration: histogram!("carillon_event_destination_seconds", "subscription" => label.clone()),
+            probation: gauge!("carillon_event_probation", "subscription" => label.clone()),
             subscription: label,
         }
     }
@@ -43,6 +45,11 @@ impl Meters {
         .increment(events);
     }
 
+    /// Whether the endpoint is spared.
+    pub(super) fn spared(&self, spared: bool) {
+        self.probation.set(u8::from(spared));
+    }
+
     /// Events were given up.
     pub(super) fn given_up(&self, reason: Reason, dead_lettered: bool, events: u64) {
         let name = match dead_lettered {
@@ -55,13 +62,17 @@ impl Meters {
 }
 
 /// Events of a source were matched with its subscriptions.
-pub(super) fn matched(source: &str, events: usize, deliveries: usize, unmatched: usize) {
-    let name = source.rsplit('/').next().unwrap_or_default().to_owned();
-    if deliveries > 0 {
-        counter!("carillon_event_matched_total", "topic" => name.clone())
-            .increment(deliveries as u64);
-    }
-    if unmatched > 0 && events > 0 {
-        counter!("carillon_event_unmatched_total", "topic" => name).increment(unmatched as u64);
-    }
+pub(super) fn matched(source: &str, deliveries: usize, unmatched: usize, evaluated: usize) {
+    let name = source.rsplit('/').next().unwrap_or_default();
+    let count = |meter: &'static str, count: usize| {
+        if count > 0 {
+            counter!(meter, "topic" => name.to_owned()).increment(count as u64);
+        }
+    };
+    count("carillon_event_matched_total", deliveries);
+    count("carillon_event_unmatched_total", unmatched);
+    count(
+        "carillon_event_advanced_filter_evaluations_total",
+        evaluated,
+    );
 }

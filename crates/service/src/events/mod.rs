@@ -45,6 +45,7 @@ pub use directory::{Directory, Snapshot};
 pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
 pub use handshake::FAILED;
 pub use ids::{destination_id, source_id};
+pub use lane::Probation;
 pub use operations::{Again, Explanation};
 pub use publish::Publisher;
 pub use subscriptions::{SubscriptionChange, stored_id};

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::ids::{destination_id, lower_bound, source_id};
+use super::lane::Probation;
 use super::signing::Signer;
 use crate::{App, Error, Result};
 
@@ -59,6 +60,11 @@ impl App {
             .store
             .event_deliveries(&destination, &source, after, state, limit)
             .await?)
+    }
+
+    /// Whether this node spares the endpoint of a subscription.
+    pub fn probation(&self, key: &str) -> Option<Probation> {
+        self.deliveries.lanes.get(key)?.probation()
     }
 
     /// The attempts at an event that were logged: all but one that succeeded at once.

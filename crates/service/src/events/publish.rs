@@ -139,6 +139,11 @@ impl App {
         published.map(drop)
     }
 
+    /// Counts a publication that was refused before it was read.
+    pub fn count_refused(&self, topic: &Topic, error: &Error) {
+        refused(topic, error);
+    }
+
     async fn take(&self, topic: &Arc<Topic>, headers: &HeaderMap, body: &[u8]) -> Result<u64> {
         let events = self.read(topic, headers, body)?;
         let count = events.len() as u64;
@@ -188,9 +193,14 @@ fn refused(topic: &Topic, error: &Error) {
         Kind::Internal | Kind::Unavailable | Kind::Throttled(_) => "server",
         _ => "client",
     };
+    // Whichever limit it is beyond, the answer's details say so.
+    let code = match error.kind {
+        Kind::TooLarge => "RequestEntityTooLarge",
+        _ => &error.code,
+    };
     counter!(
         "carillon_publish_fail_total",
-        "topic" => topic.name().to_owned(), "error_type" => kind, "error" => error.code.clone().into_owned()
+        "topic" => topic.name().to_owned(), "error_type" => kind, "error" => code.to_owned()
     )
     .increment(1);
 }

@@ -90,7 +90,11 @@ async fn list(app: &App, request: &Request, states: &[Option<DeliveryState>]) ->
         .filter(|_| full)
         .map(|one| one.event.as_str().to_owned());
     let value: Vec<_> = all.iter().map(delivery).collect();
-    Ok(super::json_ok(&json!({ "value": value, "after": next })))
+    let probation = app
+        .probation(place.id.key())
+        .map(|probation| json!({ "until": probation.until, "failures": probation.failures }));
+    let answer = json!({ "value": value, "after": next, "probation": probation });
+    Ok(super::json_ok(&answer))
 }
 
 /// `GET …/deliveries/{event}/attempts`.
