@@ -30,6 +30,8 @@ pub struct Rules {
     pub batch_bytes: usize,
     /// Events in a time.
     pub rate: Option<Rate>,
+    /// Requests in a time.
+    pub request_rate: Option<Rate>,
 }
 
 /// One event for a destination.
@@ -70,6 +72,7 @@ pub struct Queue<T> {
     held: HashMap<Arc<str>, Timestamp>,
     health: Health,
     bucket: Bucket,
+    requests: Bucket,
 }
 
 impl<T> Default for Queue<T> {
@@ -83,6 +86,7 @@ impl<T> Default for Queue<T> {
             held: HashMap::new(),
             health: Health::default(),
             bucket: Bucket::default(),
+            requests: Bucket::default(),
         }
     }
 }
@@ -203,9 +207,10 @@ impl<T> Queue<T> {
     }
 
     fn opens_at(&self, rules: &Rules, now: Timestamp) -> Timestamp {
-        rules
-            .rate
-            .map_or(now, |rate| self.bucket.opens_at(rate, now))
+        let opens = |bucket: &Bucket, rate: Option<Rate>| {
+            rate.map_or(now, |rate| bucket.opens_at(rate, now))
+        };
+        opens(&self.bucket, rules.rate).max(opens(&self.requests, rules.request_rate))
     }
 
     fn take(
@@ -222,6 +227,9 @@ impl<T> Queue<T> {
         }
         if let Some(rate) = rules.rate {
             self.bucket.take(rate, parcels.len(), now);
+        }
+        if let Some(rate) = rules.request_rate {
+            self.requests.take(rate, 1, now);
         }
         if probe {
             self.health.probe();

@@ -14,6 +14,7 @@ use wire::event::{DeliverySchema, InputSchema};
 
 use crate::delivery::RetryPolicy;
 use crate::filter::{Filter, View};
+use crate::lane::Rate;
 use crate::time::Timestamp;
 
 /// An event subscription that is in effect.
@@ -37,6 +38,8 @@ pub struct Subscription {
     pub expires_at: Option<Timestamp>,
     /// Free words, and settings beyond Azure's: `carillon:…`.
     pub labels: Vec<String>,
+    /// Requests that its webhook takes, as far as it was asked.
+    pub granted: Option<Rate>,
 }
 
 impl Subscription {
@@ -62,6 +65,7 @@ impl Subscription {
             dead_letter: said.dead_letter,
             expires_at: said.expires.as_deref().and_then(Timestamp::parse),
             labels: said.labels.unwrap_or_default(),
+            granted: None,
         }
     }
 
@@ -77,18 +81,23 @@ impl Subscription {
 
     /// The value of the label `carillon:{name}={value}`.
     pub fn setting(&self, name: &str) -> Option<&str> {
-        let settings = self.labels.iter();
-        let mut settings = settings.filter_map(|label| label.strip_prefix("carillon:"));
-        settings.find_map(|setting| match setting.split_once('=') {
-            Some((known, value)) => known.eq_ignore_ascii_case(name).then_some(value),
-            None => setting.eq_ignore_ascii_case(name).then_some(""),
-        })
+        setting(&self.labels, name)
     }
 
     /// Whether it has ended by `now`.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+}
+
+/// The value of the label `carillon:{name}={value}` among these.
+pub fn setting<'l>(labels: &'l [String], name: &str) -> Option<&'l str> {
+    let settings = labels.iter();
+    let mut settings = settings.filter_map(|label| label.strip_prefix("carillon:"));
+    settings.find_map(|setting| match setting.split_once('=') {
+        Some((known, value)) => known.eq_ignore_ascii_case(name).then_some(value),
+        None => setting.eq_ignore_ascii_case(name).then_some(""),
+    })
 }
 
 impl fmt::Debug for Subscription {

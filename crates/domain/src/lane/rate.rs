@@ -38,6 +38,18 @@ impl Rate {
         Some(Self::new(events, Duration::from_secs(per)))
     }
 
+    /// How many in a minute, at least one.
+    pub fn per_minute(self) -> u32 {
+        let number = (self.per_second() * 60.0).clamp(1.0, f64::from(u32::MAX));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is within the bounds"
+        )]
+        let number = number as u32;
+        number
+    }
+
     fn per_second(self) -> f64 {
         self.events / self.per.as_secs_f64()
     }
@@ -86,6 +98,9 @@ mod tests {
         let rate = |events, secs| Some(Rate::new(events, Duration::from_secs(secs)));
         assert_eq!(Rate::parse("100/s"), rate(100, 1));
         assert_eq!(Rate::parse("600 / min"), rate(600, 60));
+        let per_minute = |text| Rate::parse(text).map(Rate::per_minute);
+        assert_eq!(per_minute("2/s"), Some(120));
+        assert_eq!(per_minute("7/min"), Some(7));
         for wrong in ["", "100", "0/s", "-1/s", "1/h", "1.5/s"] {
             assert_eq!(Rate::parse(wrong), None, "{wrong}");
         }

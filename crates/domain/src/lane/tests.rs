@@ -13,6 +13,7 @@ const RULES: Rules = Rules {
     batch: 1,
     batch_bytes: 64 * 1024,
     rate: None,
+    request_rate: None,
 };
 
 fn parcel(load: &'static str) -> Parcel<&'static str> {
@@ -171,6 +172,20 @@ fn the_rate_is_kept() {
     let opens = queue.wakes_at(&rules, NOW).unwrap();
     assert!(queue.next(&rules, NOW).is_none());
     assert_eq!(names(&all(&mut queue, &rules, opens)), [["3"]]);
+}
+
+#[test]
+fn a_batch_is_one_request_of_those_that_were_granted() {
+    let rules = Rules {
+        batch: 2,
+        request_rate: Rate::parse("60/min"),
+        ..RULES
+    };
+    let mut queue = queue(["1", "2", "3", "4"].map(parcel));
+    assert_eq!(names(&all(&mut queue, &rules, NOW)), [["1", "2"]]);
+    let opens = queue.wakes_at(&rules, NOW).unwrap();
+    assert_eq!(opens.since(NOW).as_millis(), 1_000);
+    assert_eq!(names(&all(&mut queue, &rules, opens)), [["3", "4"]]);
 }
 
 /// Whatever is pushed, held and answered in whatever order: of each key, one at a time, in order, and nothing is lost.

@@ -103,6 +103,7 @@ const RULES: Rules = Rules {
     batch: 1,
     batch_bytes: 1 << 20,
     rate: None,
+    request_rate: None,
 };
 /// A restart between attempts may cost some minutes.
 const LONGEST_LIFE: Duration = Duration::from_secs(600);

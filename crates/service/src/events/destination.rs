@@ -149,6 +149,7 @@ impl App {
                 batch,
                 batch_bytes: said.batch_kilobytes.max(1) as usize * 1_024,
                 rate: subscription.setting("rate-limit").and_then(Rate::parse),
+                request_rate: subscription.granted,
             },
             order,
             policy: subscription.retry,

@@ -1,6 +1,9 @@
 //! How topics and event subscriptions are laid out as resources: what everybody may see in the body, keys, endpoints
 //! and what waits for a handshake in the sealed secrets.
 
+use std::time::Duration;
+
+use domain::lane::Rate;
 use domain::resource::Resource;
 use domain::subscription::Subscription;
 use domain::time::Timestamp;
@@ -12,9 +15,11 @@ use uuid::Uuid;
 use wire::arm::ResourceId;
 use wire::auth::topic_sas::Key;
 use wire::event::InputSchema;
+use wire::event::catalogue::{EVENT_TYPES, EventType};
 use wire::event::custom::Mapping;
 use wire::event::subscription as spec;
 
+use super::topics::COMMUNICATION_SERVICES;
 use crate::control::Draft;
 use crate::{Error, Kind, Result};
 
@@ -45,6 +50,9 @@ pub(super) struct SubscriptionSecrets {
     /// The last handshake with its webhook.
     #[serde(default)]
     pub(super) handshake: Option<Handshake>,
+    /// Requests a minute that the webhook takes which is in effect, if it was asked and named a number.
+    #[serde(default)]
+    pub(super) granted: Option<u32>,
 }
 
 /// How far an event subscription is, with what the client said (`properties` for the store).
@@ -141,6 +149,7 @@ impl SubscriptionSecrets {
     pub(super) fn into_draft(self, source: &ResourceId) -> Result<Draft> {
         let said = spec::Subscription::parse(self.state.shown()).map_err(broken)?;
         let mut properties = said.properties(spec::Audience::Reader);
+        name_types(&mut properties, source);
         properties.insert("topic".into(), source.as_str().into());
         properties.insert("provisioningState".into(), self.provisioning_state().into());
         let mut body = Map::new();
@@ -250,7 +259,23 @@ pub(super) fn subscription(
     };
     let said = spec::Subscription::parse(said).map_err(broken)?;
     let (id, source) = (resource.id.clone(), source.clone());
-    Ok(Some(Subscription::new(id, source, input, said)))
+    let granted = secrets.granted.map(|requests| Rate::new(requests, MINUTE));
+    Ok(Some(Subscription {
+        granted,
+        ..Subscription::new(id, source, input, said)
+    }))
+}
+
+/// "GET returns the expanded default list" of a subscription to Azure's own events that names no types.
+fn name_types(properties: &mut Map<String, Value>, source: &ResourceId) {
+    if !source.is_type(COMMUNICATION_SERVICES) {
+        return;
+    }
+    let filter = properties.get_mut("filter").and_then(Value::as_object_mut);
+    let types = filter.map(|filter| filter.entry("includedEventTypes").or_insert(Value::Null));
+    if let Some(types @ Value::Null) = types {
+        *types = EVENT_TYPES.iter().map(EventType::name).collect();
+    }
 }
 
 fn read<T: for<'a> Deserialize<'a>>(resource: &Resource) -> Result<T> {
@@ -267,3 +292,5 @@ pub(super) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> E
     let message = "The server failed to do this. Its log says why.";
     Error::new(Kind::Internal, "InternalServerError", message).caused_by(error)
 }
+
+const MINUTE: Duration = Duration::from_secs(60);

@@ -12,8 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::delivery::Answer;
+use domain::lane::Rate;
 use domain::resource::Resource;
-use domain::subscription::Subscription;
+use domain::subscription::{Subscription, setting};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::json;
 use uuid::Uuid;
@@ -33,7 +34,8 @@ pub(super) struct Running(Mutex<HashSet<Uuid>>);
 
 /// What came of asking.
 enum Verdict {
-    Wanted,
+    /// So many requests a minute, if it was asked and named a number.
+    Wanted(Option<u32>),
     /// The answer was polite and said nothing.
     Silent,
     Unwanted(String),
@@ -113,7 +115,7 @@ impl App {
         match handshake.step {
             Step::Succeeded { .. } => Ok(()),
             Step::Asking | Step::Awaiting if self.clock.now() < handshake.until => {
-                self.settle_handshake(&subscription, handshake.id, Ok(()))
+                self.settle_handshake(&subscription, handshake.id, Ok(None))
                     .await
             }
             _ => Err(refused()),
@@ -172,7 +174,7 @@ impl App {
             attempt += 1;
         };
         match verdict {
-            Verdict::Wanted => self.settle_handshake(id, handshake.id, Ok(())).await,
+            Verdict::Wanted(granted) => self.settle_handshake(id, handshake.id, Ok(granted)).await,
             Verdict::Silent => self.await_owner(id, handshake.id).await,
             Verdict::Unwanted(why) | Verdict::NoAnswer(why) => {
                 let failed = Err(handshake.failed(&why));
@@ -188,7 +190,7 @@ impl App {
         handshake: &Handshake,
     ) -> Result<Verdict> {
         let Endpoint::Webhook { url, .. } = &said.destination.endpoint else {
-            return Ok(Verdict::Wanted);
+            return Ok(Verdict::Wanted(None));
         };
         let Ok(target) = self.webhooks.target(url.as_str()) else {
             let why = "The URL may not be reached any more.";
@@ -197,10 +199,14 @@ impl App {
         let validation_url = self.validation_url(id, handshake);
         let mut headers = static_attributes(&said.destination);
         let is_cloud = said.schema == Some(DeliverySchema::CloudEvent);
+        let rate = rate_limit(said);
         let (method, body) = if is_cloud {
             let origin = text(&self.settings.events.origin);
             headers.insert("webhook-request-origin", origin);
             headers.insert("webhook-request-callback", text(&validation_url));
+            if let Some(rate) = rate {
+                headers.insert("webhook-request-rate", rate.per_minute().into());
+            }
             (Method::OPTIONS, Bytes::new())
         } else {
             envelope(&mut headers, "SubscriptionValidation", id);
@@ -223,7 +229,7 @@ impl App {
         };
         let answered = self.webhooks.send(request).await;
         Ok(if is_cloud {
-            consented(&answered, &self.settings.events.origin)
+            consented(&answered, &self.settings.events.origin, rate)
         } else {
             validated(&answered, &handshake.code)
         })
@@ -260,19 +266,21 @@ impl App {
         &self,
         id: &ResourceId,
         handshake: Uuid,
-        outcome: std::result::Result<(), String>,
+        outcome: std::result::Result<Option<u32>, String>,
     ) -> Result<()> {
         let at = self.clock.now();
         let settled = self.edit_pending(id, handshake, |secrets| {
-            let (state, step) = match &outcome {
-                Ok(()) => (secrets.state.accepted(), Step::Succeeded { at }),
+            let (state, step, granted) = match &outcome {
+                Ok(granted) => (secrets.state.accepted(), Step::Succeeded { at }, *granted),
                 Err(message) => {
                     let message = message.clone();
-                    (secrets.state.refused(), Step::Failed { at, message })
+                    let step = Step::Failed { at, message };
+                    (secrets.state.refused(), step, secrets.granted)
                 }
             };
             SubscriptionSecrets {
                 state,
+                granted,
                 handshake: secrets.handshake.map(|it| Handshake { step, ..it }),
             }
         });
@@ -402,7 +410,7 @@ impl Running {
 fn validated(answered: &Answered, code: &str) -> Verdict {
     match &answered.answer {
         Answer::Status { code: 200, .. } if handshake::is_validated(&answered.body, code) => {
-            Verdict::Wanted
+            Verdict::Wanted(None)
         }
         Answer::Status { code: 200, .. } => Verdict::Silent,
         Answer::Status { code, .. } => Verdict::Unwanted(format!(
@@ -413,12 +421,14 @@ fn validated(answered: &Answered, code: &str) -> Verdict {
     }
 }
 
-/// The verdict of an answer to `OPTIONS`. A receiver that is polite may consent later by the callback.
-fn consented(answered: &Answered, origin: &str) -> Verdict {
+/// The verdict of an answer to `OPTIONS`. A receiver that is polite may consent later by the callback. "The
+/// WebHook-Allowed-Rate header MUST be returned alongside WebHook-Allowed-Origin if the request contained the
+/// WebHook-Request-Rate": without a request it binds nobody.
+fn consented(answered: &Answered, origin: &str, asked: Option<Rate>) -> Verdict {
+    if let Some(consent) = handshake::consent(&answered.headers, origin) {
+        return Verdict::Wanted(consent.per_minute.filter(|_| asked.is_some()));
+    }
     match &answered.answer {
-        Answer::Status { .. } if handshake::consent(&answered.headers, origin).is_some() => {
-            Verdict::Wanted
-        }
         Answer::Status {
             code: 200..=299, ..
         } => Verdict::Silent,
@@ -451,6 +461,12 @@ fn envelope(headers: &mut HeaderMap, kind: &'static str, id: &ResourceId) {
     headers.insert("aeg-delivery-count", HeaderValue::from_static("0"));
     headers.insert("aeg-data-version", HeaderValue::from_static("1"));
     headers.insert("aeg-metadata-version", HeaderValue::from_static("1"));
+}
+
+/// What a label asks for.
+fn rate_limit(said: &spec::Subscription) -> Option<Rate> {
+    let labels = said.labels.as_deref().unwrap_or_default();
+    setting(labels, "rate-limit").and_then(Rate::parse)
 }
 
 /// Receivers that ask for a secret header ask for it in a handshake too.

@@ -179,9 +179,13 @@ impl App {
                            Wait until the operation has ended, or delete the subscription.";
             return Err(Error::new(Kind::Conflict, "Conflict", message));
         }
-        let (live, handshake) = match current {
-            Some(current) => (current.state.live().cloned(), current.handshake),
-            None => (None, None),
+        let (live, handshake, granted) = match current {
+            Some(current) => (
+                current.state.live().cloned(),
+                current.handshake,
+                current.granted,
+            ),
+            None => (None, None, None),
         };
         let trusted = match &live {
             Some(live) => is_same_endpoint(&spec::Subscription::parse(live).map_err(broken)?, said),
@@ -191,6 +195,7 @@ impl App {
             return Ok(SubscriptionSecrets {
                 state: State::Live { said: next },
                 handshake,
+                granted: granted.filter(|_| trusted),
             });
         }
         Ok(SubscriptionSecrets {
@@ -199,6 +204,7 @@ impl App {
                 None => State::Creating { said: next },
             },
             handshake: Some(self.new_handshake(said)),
+            granted,
         })
     }
 
