@@ -1,6 +1,7 @@
 //! `Microsoft.EventGrid`: topics, system topics, event subscriptions, and the handshakes of their webhooks.
 
 mod handshakes;
+mod operations;
 mod subscriptions;
 mod topics;
 

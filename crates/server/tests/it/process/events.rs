@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::crash::kill_amid;
 use super::{Process, directory, run, stderr};
-use crate::receiver::Receiver;
+use crate::receiver::{Got, Receiver};
 
 /// The type of the events that are counted.
 pub const COUNTED: &str = "Contoso.Counted";
@@ -183,4 +184,62 @@ async fn no_event_answered_200_is_lost_when_the_server_is_killed() {
         repeated += usize::from(ids.len() > 1);
     }
     assert!(repeated >= UNDER_WAY, "{repeated} came more than once");
+}
+
+/// What `/metrics` says, line by line.
+async fn metrics(server: &Process) -> String {
+    let http = server.client().build().unwrap();
+    let answer = http.get(format!("{}/metrics", server.text("http_url")));
+    answer.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn refusals_filters_and_probation_are_counted() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let is_delivery = |got: &Got| got.header("aeg-event-type") == "Notification";
+    let busy = move |got: &Got| match is_delivery(got) {
+        true => Response::builder().status(429).header("retry-after", "60"),
+        false => Response::builder(),
+    };
+    let code = |got: &Got| {
+        let code = &got.body[0]["data"]["validationCode"];
+        json!({ "validationResponse": code }).to_string()
+    };
+    let webhook = Receiver::start(busy, code).await;
+    let filters = json!([
+        { "operatorType": "StringIn", "key": "data.text", "values": ["wanted"] },
+        { "operatorType": "IsNotNull", "key": "data.text" },
+    ]);
+    let more = json!({ "filter": { "advancedFilters": filters } });
+    subscribe_with(&server, HOOK, &webhook, more).await;
+    let topic = Topic::of(&server);
+    for (text, status) in [
+        ("wanted", 200),
+        ("other", 200),
+        (&"x".repeat(1_600_000), 413),
+    ] {
+        assert_eq!(topic.publish(0, text).await.unwrap().status(), status);
+    }
+    until_received(&webhook, 1).await;
+    for line in [
+        r#"carillon_publish_success_total{topic="events"} 2"#,
+        r#"carillon_publish_fail_total{topic="events",error_type="client",error="RequestEntityTooLarge"} 1"#,
+        r#"carillon_event_matched_total{topic="events"} 1"#,
+        r#"carillon_event_unmatched_total{topic="events"} 1"#,
+        r#"carillon_event_advanced_filter_evaluations_total{topic="events"} 3"#,
+        r#"carillon_event_delivery_attempt_fail_total{subscription="hook",error="Busy"} 1"#,
+        r#"carillon_event_probation{subscription="hook"} 1"#,
+    ] {
+        let mut said = metrics(&server).await;
+        // The answer may still be on its way.
+        for _ in 0..200 {
+            if said.contains(line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            said = metrics(&server).await;
+        }
+        assert!(said.lines().any(|one| one == line), "no {line} in {said}");
+    }
 }
