@@ -14,7 +14,7 @@ use bytes::Bytes;
 use domain::delivery::Answer;
 use domain::lane::Rate;
 use domain::resource::Resource;
-use domain::subscription::{Subscription, setting};
+use domain::subscription::setting;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::json;
 use uuid::Uuid;
@@ -351,45 +351,6 @@ impl App {
             done => done.map(|_| true),
         }
     }
-
-    /// Tells the receivers of subscriptions that are no more. They are told once, and need not listen.
-    pub(crate) fn bid_farewell(&self, gone: Vec<std::sync::Arc<Subscription>>) {
-        for subscription in gone {
-            // Its form is one of the Event Grid schema.
-            if subscription.schema == DeliverySchema::CloudEvent {
-                continue;
-            }
-            let endpoint = &subscription.destination.endpoint;
-            let Ok(target) = self.event_target(endpoint) else {
-                continue;
-            };
-            let kind = match endpoint {
-                Endpoint::Webhook { .. } => "SubscriptionDeletion",
-                // By which name a Functions host knows it.
-                Endpoint::Function(_) => "Unsubscribe",
-            };
-            let mut headers = static_attributes(&subscription.destination);
-            envelope(&mut headers, kind, &subscription.id);
-            let body = handshake::deletion(
-                &self.random.uuid().to_string(),
-                subscription.source.as_str(),
-                subscription.id.as_str(),
-                &self.clock.now().rfc3339_millis(),
-            );
-            let request = Request {
-                method: Method::POST,
-                target,
-                headers,
-                body: body.into(),
-                deadline: DEADLINE,
-            };
-            let app = self.clone();
-            self.tasks.spawn(async move {
-                let sent = app.webhooks.send(request);
-                app.stopping.run_until_cancelled(sent).await;
-            });
-        }
-    }
 }
 
 impl Running {
@@ -451,7 +412,7 @@ fn no_answer(answered: &Answered) -> Verdict {
 }
 
 /// The headers of an event that is about the subscription itself.
-fn envelope(headers: &mut HeaderMap, kind: &'static str, id: &ResourceId) {
+pub(super) fn envelope(headers: &mut HeaderMap, kind: &'static str, id: &ResourceId) {
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json; charset=utf-8"),
@@ -470,7 +431,7 @@ fn rate_limit(said: &spec::Subscription) -> Option<Rate> {
 }
 
 /// Receivers that ask for a secret header ask for it in a handshake too.
-fn static_attributes(destination: &spec::Destination) -> HeaderMap {
+pub(super) fn static_attributes(destination: &spec::Destination) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for attribute in &destination.attributes {
         if let AttributeValue::Static { value, .. } = &attribute.value
@@ -494,7 +455,7 @@ fn warn(id: &ResourceId, done: Result<()>) {
 }
 
 /// How long one attempt may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// "If the request times out, it is cancelled and attempted again after 5 seconds."
 const BETWEEN: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;

@@ -17,6 +17,7 @@ mod destination;
 mod directory;
 mod document;
 mod drive;
+mod farewell;
 mod handshake;
 mod ids;
 mod lane;
