@@ -26,7 +26,7 @@ const refused = (status, code) => (error) => {
 const users = {};
 for (const name of ['desk', 'bob', 'carol']) users[name] = await identity.createUserAndToken(['voip']);
 const client = new CallAutomationClient(env.communication.connection_string, { sourceIdentity: users.desk.user });
-const waiting = new Map();
+const waiting = [];
 await subscribe(communication, host.url('incoming'), {
   filter: {
     includedEventTypes: ['Microsoft.Communication.IncomingCall'],
@@ -39,19 +39,19 @@ await subscribe(communication, host.url('incoming'), {
 const invite = (name) => ({ targetParticipant: users[name].user });
 const rawId = (name) => users[name].user.communicationUserId;
 
-// The IncomingCall event that tells of a call to this user.
-async function incoming(serverCallId, name) {
-  const key = (id, to) => `${id} ${to}`;
-  while (!waiting.has(key(serverCallId, rawId(name)))) {
+// The IncomingCall event that is wanted; the others are kept for those who want them.
+async function ringing(name, isWanted) {
+  const found = () => waiting.findIndex((data) => data.to.rawId === rawId(name) && isWanted(data));
+  while (found() < 0) {
     const heard = await host.functions.incoming.next();
     assert.ok(heard, `nobody heard of a call to ${name}`);
-    const { data } = heard.event;
-    waiting.set(key(data.serverCallId, data.to.rawId), data);
+    waiting.push(heard.event.data);
   }
-  const data = waiting.get(key(serverCallId, rawId(name)));
-  waiting.delete(key(serverCallId, rawId(name)));
-  return data;
+  return waiting.splice(found(), 1)[0];
 }
+
+// The IncomingCall event that tells of a call to this user.
+const incoming = (serverCallId, name) => ringing(name, (data) => data.serverCallId === serverCallId);
 
 // The desk calls bob.
 async function place(options = { operationContext: 'op-create' }) {
@@ -202,6 +202,24 @@ test('a call is transferred, once somebody takes it', async () => {
   assert.equal(accepted.resultInformation.code, 200);
   assert.equal(over.resultInformation.subCode, 7015);
   await caller.connection.hangUp(true);
+});
+
+test('one of several is transferred, and leaves the call for another', async () => {
+  const { caller, callee } = await connect();
+  const observer = unique('observer');
+  const locator = { kind: 'serverCallLocator', id: caller.properties.serverCallId };
+  await client.connectCall(locator, application.url(observer));
+  for (const leg of [caller.leg, callee.leg]) await application.hears(leg, 'ParticipantsUpdated');
+  await assert.rejects(caller.connection.transferCallToParticipant(users.carol.user), refused(400, '8523'));
+  await caller.connection.transferCallToParticipant(users.carol.user, { transferee: users.bob.user });
+  const { incomingCallContext } = await ringing('carol', (data) => data.from.rawId === rawId('bob'));
+  const carol = await answer(incomingCallContext);
+  const [accepted] = await application.hears(caller.leg, 'CallTransferAccepted', 'ParticipantsUpdated');
+  assert.equal(accepted.transferTarget.rawId, rawId('carol'));
+  assert.equal(accepted.transferee.rawId, rawId('bob'));
+  const [over] = await application.hears(callee.leg, 'CallDisconnected');
+  assert.equal(over.resultInformation.subCode, 7015);
+  for (const { connection } of [caller, carol]) await connection.hangUp(true);
 });
 
 test('an application connects to a call that goes on, and moves somebody over from another', async () => {

@@ -44,9 +44,12 @@ def incoming():
     control.event_subscriptions.begin_create_or_update(COMMUNICATION, name, subscription).result()
     heard = []
 
-    def incoming(call, user):
+    def incoming(call, user, caller=None):
+        """The context of a ringing of the user: in this call, or by this caller."""
+
         def is_wanted(data):
-            return data["serverCallId"] == call.server_call_id and data["to"]["rawId"] == user.properties["id"]
+            by_whom = data["from"]["rawId"] == caller.properties["id"] if caller else data["serverCallId"] == call.server_call_id
+            return by_whom and data["to"]["rawId"] == user.properties["id"]
 
         while not any(map(is_wanted, heard)):
             heard.extend(event["data"] for one in webhook.deliveries(1) for event in one["body"])
@@ -257,6 +260,21 @@ def test_a_call_is_transferred_once_somebody_takes_it(incoming):
     answer(incoming(caller.call, CAROL))
     callee.hears("CallTransferAccepted", "CallDisconnected")
     caller.connection.hang_up(True)
+
+
+def test_one_of_several_is_transferred_and_leaves_the_call_for_another(incoming):
+    caller, callee = connect(incoming)
+    CLIENT.connect_call(f"{Webhook().url}?key=demo", server_call_id=caller.call.server_call_id)
+    for leg in (caller, callee):
+        leg.hears("ParticipantsUpdated")
+    caller.connection.transfer_call_to_participant(CAROL, transferee=BOB)
+    carol = answer(incoming(None, CAROL, caller=BOB))
+    accepted, _ = caller.hears("CallTransferAccepted", "ParticipantsUpdated")
+    assert accepted["transferee"]["rawId"] == BOB.properties["id"]
+    [over] = callee.hears("CallDisconnected")
+    assert over["resultInformation"]["subCode"] == 7015
+    for leg in (caller, carol):
+        leg.connection.hang_up(True)
 
 
 def test_a_caller_who_gives_up_ends_the_call(incoming):

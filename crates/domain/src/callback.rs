@@ -9,7 +9,7 @@ use wire::acs::identifier::Identifier;
 
 use crate::call::{Call, Change, EndReason, Standing, State, StopReason};
 use crate::connection::{Connection, Invitation, Operation, Purpose, Role};
-use crate::id::{ConnectionId, InvitationId};
+use crate::id::{CallId, ConnectionId, InvitationId};
 use crate::identity::UserId;
 
 /// One event for one leg.
@@ -44,6 +44,25 @@ pub enum Cause {
     MovedIn(Asked, UserId, ConnectionId),
     /// Somebody went over into another call.
     MovedOut(UserId),
+    /// A transfer into a call of its own came out.
+    Transferred(Box<Report>),
+}
+
+/// What came of a transfer into a call of its own, for the call that it leads out of.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The call that it leads out of.
+    pub from: CallId,
+    /// Who leaves it, if the target answered.
+    pub transferee: UserId,
+    /// Through which leg it was asked for.
+    pub by: ConnectionId,
+    /// What its event carries, and where it goes.
+    pub operation: Operation,
+    /// The event.
+    pub kind: Kind,
+    /// How it went.
+    pub result: ResultInformation,
 }
 
 impl Cause {
@@ -51,7 +70,7 @@ impl Cause {
     pub fn tells_failure(&self) -> bool {
         matches!(
             self,
-            Self::CancelledAdd(..) | Self::Removed(..) | Self::MovedIn(..)
+            Self::CancelledAdd(..) | Self::Removed(..) | Self::MovedIn(..) | Self::Transferred(_)
         )
     }
 }
@@ -113,6 +132,24 @@ impl Story<'_> {
             .filter(|invitation| self.outcome(invitation).is_some())
     }
 
+    /// What the calls are told that transfers into this one lead out of.
+    pub fn reports(&self) -> impl Iterator<Item = Report> {
+        self.invitations.iter().filter_map(|invitation| {
+            let Purpose::TransferOut { transferee, from } = &invitation.purpose else {
+                return None;
+            };
+            let (kind, result) = self.outcome(invitation)?;
+            Some(Report {
+                from: from.clone(),
+                transferee: transferee.clone(),
+                by: invitation.connection.clone(),
+                operation: invitation.operation.clone(),
+                kind: kind?,
+                result,
+            })
+        })
+    }
+
     fn is_opened(&self, connection: &Connection) -> bool {
         match connection.role {
             Role::Created => {
@@ -157,44 +194,46 @@ impl Story<'_> {
                 Some(asked(connection, &invitation.operation, kind?, result))
             })
             .collect();
-        match self.cause {
-            Cause::CancelledAdd(request, id) if request.by == connection.id => {
+        let (by, operation, (kind, result)) = match self.cause {
+            Cause::CancelledAdd(request, id) => {
                 let known = self.settled().any(|invitation| invitation.id == *id);
                 let id = id.as_str().to_owned();
-                let (kind, result) = if known {
-                    (
-                        Kind::CancelAddParticipantSucceeded(id),
-                        ResultInformation::ok(),
-                    )
+                let told = if known {
+                    Kind::CancelAddParticipantSucceeded(id)
                 } else {
-                    (Kind::CancelAddParticipantFailed(id), not_found())
+                    Kind::CancelAddParticipantFailed(id)
                 };
-                outcomes.push(asked(connection, &request.operation, kind, result));
+                (&request.by, &request.operation, found(known, told))
             }
-            Cause::Removed(request, user) if request.by == connection.id => {
-                let (kind, result) = if self.changes.is_empty() {
-                    (Kind::RemoveParticipantFailed(raw(user)), not_found())
+            Cause::Removed(request, user) => {
+                let removed = !self.changes.is_empty();
+                let told = if removed {
+                    Kind::RemoveParticipantSucceeded(raw(user))
                 } else {
-                    (
-                        Kind::RemoveParticipantSucceeded(raw(user)),
-                        ResultInformation::ok(),
-                    )
+                    Kind::RemoveParticipantFailed(raw(user))
                 };
-                outcomes.push(asked(connection, &request.operation, kind, result));
+                (&request.by, &request.operation, found(removed, told))
             }
-            Cause::MovedIn(request, user, from) if request.by == connection.id => {
+            Cause::MovedIn(request, user, from) => {
+                let moved = self.changes.contains(&Change::Joined(user.clone()));
                 let from = from.as_str().to_owned();
-                let (kind, result) = if self.changes.contains(&Change::Joined(user.clone())) {
-                    (
-                        Kind::MoveParticipantSucceeded(raw(user), from),
-                        ResultInformation::ok(),
-                    )
+                let told = if moved {
+                    Kind::MoveParticipantSucceeded(raw(user), from)
                 } else {
-                    (Kind::MoveParticipantFailed(raw(user), from), not_found())
+                    Kind::MoveParticipantFailed(raw(user), from)
                 };
-                outcomes.push(asked(connection, &request.operation, kind, result));
+                (&request.by, &request.operation, found(moved, told))
             }
-            _ => {}
+            Cause::Transferred(report) => {
+                let told = (report.kind.clone(), report.result.clone());
+                (&report.by, &report.operation, told)
+            }
+            Cause::Member | Cause::HungUp(_) | Cause::Terminated(_) | Cause::MovedOut(_) => {
+                return outcomes;
+            }
+        };
+        if *by == connection.id {
+            outcomes.push(asked(connection, operation, kind, result));
         }
         outcomes
     }
@@ -206,10 +245,12 @@ impl Story<'_> {
         if self.changes.contains(&joined) {
             let kind = match &invitation.purpose {
                 Purpose::Add => Kind::AddParticipantSucceeded(who),
-                Purpose::Transfer(transferee) => Kind::CallTransferAccepted {
-                    target: who,
-                    transferee: raw(transferee),
-                },
+                Purpose::Transfer(transferee) | Purpose::TransferOut { transferee, .. } => {
+                    Kind::CallTransferAccepted {
+                        target: who,
+                        transferee: raw(transferee),
+                    }
+                }
             };
             return Some((Some(kind), ResultInformation::ok()));
         }
@@ -228,7 +269,7 @@ impl Story<'_> {
         let kind = match invitation.purpose {
             _ if taken_back => None,
             Purpose::Add => Some(Kind::AddParticipantFailed(who)),
-            Purpose::Transfer(_) => Some(Kind::CallTransferFailed),
+            Purpose::Transfer(_) | Purpose::TransferOut { .. } => Some(Kind::CallTransferFailed),
         };
         Some((kind, unanswered(reason)))
     }
@@ -261,6 +302,9 @@ impl Story<'_> {
             Cause::Terminated(_) => (5001, ENDED_FOR_ALL),
             Cause::Removed(_, user) | Cause::MovedOut(user) if *user == connection.member => {
                 (5300, ENDED)
+            }
+            Cause::Transferred(report) if report.transferee == connection.member => {
+                (7015, TRANSFERRED)
             }
             _ if self.is_transferred(connection) => (7015, TRANSFERRED),
             // The last one left.
@@ -311,8 +355,14 @@ fn raw(user: &UserId) -> Identifier {
     Identifier::user(user.as_str())
 }
 
-fn not_found() -> ResultInformation {
-    ResultInformation::new(404, 8522, "Not found.")
+/// With what an event goes that says whether somebody or something was still there.
+fn found(found: bool, kind: Kind) -> (Kind, ResultInformation) {
+    let result = if found {
+        ResultInformation::ok()
+    } else {
+        ResultInformation::new(404, 8522, "Not found.")
+    };
+    (kind, result)
 }
 
 /// How a call, or an invitation, that nobody took came out.

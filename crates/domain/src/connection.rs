@@ -78,6 +78,13 @@ pub enum Purpose {
     Add,
     /// To take the application's place beside this user.
     Transfer(UserId),
+    /// To talk to a user who leaves another call for it.
+    TransferOut {
+        /// Who is handed over, and places the call.
+        transferee: UserId,
+        /// The call that the transferee leaves.
+        from: CallId,
+    },
 }
 
 /// What the events of one operation carry, and where they go.

@@ -26,11 +26,13 @@ const INSERT_ADDRESS: &str =
     "insert into callback_addresses (id, communication, callback_uri, created_at)
     values ($1, $2, $3, $4)";
 const INVITATIONS: &str =
-    "select id, connection_id, transferee, participant, target, context, callback_uri
+    "select id, connection_id, transferee, from_call_id, participant, target, context, callback_uri
     from call_invitations where call_id = $1 order by created_at, id";
+const TRANSFERS: &str = "select call_id, transferee from call_invitations where from_call_id = $1";
 const INVITE: &str = "insert into call_invitations
-      (id, call_id, connection_id, transferee, participant, target, context, callback_uri, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+      (id, call_id, connection_id, transferee, from_call_id, participant, target, context, callback_uri,
+      created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const REDIRECT: &str = "update call_invitations set target = $3 where call_id = $1 and target = $2";
 const SETTLE: &str = "delete from call_invitations where id = $1";
 
@@ -53,6 +55,7 @@ struct InvitationRow {
     id: String,
     connection_id: String,
     transferee: Option<String>,
+    from_call_id: Option<String>,
     participant: String,
     target: String,
     context: Option<String>,
@@ -176,6 +179,17 @@ impl Tx {
             .collect()
     }
 
+    /// The transfers out of a call whose outcome is not known yet: who is handed over, and in which call it rings.
+    pub async fn transfers_out_of(&mut self, call: &CallId) -> Result<Vec<(CallId, UserId)>> {
+        let rows = tx!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, (String, String)>(TRANSFERS).bind(call.as_str())
+        )?;
+        let both = |(call, user)| (CallId::new(call), UserId::new(user));
+        Ok(rows.into_iter().map(both).collect())
+    }
+
     /// Writes an invitation into a call.
     pub async fn insert_invitation(
         &mut self,
@@ -188,9 +202,10 @@ impl Tx {
         let sealed = uri
             .map(|uri| self.seal.seal(&place, uri.expose_secret()))
             .transpose()?;
-        let transferee = match &invitation.purpose {
-            Purpose::Add => None,
-            Purpose::Transfer(transferee) => Some(transferee.as_str()),
+        let (transferee, from) = match &invitation.purpose {
+            Purpose::Add => (None, None),
+            Purpose::Transfer(transferee) => (Some(transferee), None),
+            Purpose::TransferOut { transferee, from } => (Some(transferee), Some(from)),
         };
         tx!(
             self,
@@ -199,7 +214,8 @@ impl Tx {
                 .bind(invitation.id.as_str())
                 .bind(call.as_str())
                 .bind(invitation.connection.as_str())
-                .bind(transferee)
+                .bind(transferee.map(UserId::as_str))
+                .bind(from.map(CallId::as_str))
                 .bind(invitation.participant.as_str())
                 .bind(invitation.target.as_str())
                 .bind(&invitation.operation.context)
@@ -266,9 +282,13 @@ fn invitation_of(seal: &Seal, row: InvitationRow) -> Result<Invitation> {
     Ok(Invitation {
         id: InvitationId::new(row.id),
         connection: ConnectionId::new(row.connection_id),
-        purpose: match row.transferee {
-            None => Purpose::Add,
-            Some(transferee) => Purpose::Transfer(UserId::new(transferee)),
+        purpose: match (row.transferee.map(UserId::new), row.from_call_id) {
+            (None, _) => Purpose::Add,
+            (Some(transferee), None) => Purpose::Transfer(transferee),
+            (Some(transferee), Some(from)) => Purpose::TransferOut {
+                transferee,
+                from: CallId::new(from),
+            },
         },
         participant: UserId::new(row.participant),
         target: UserId::new(row.target),

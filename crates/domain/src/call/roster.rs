@@ -54,6 +54,15 @@ impl Call {
         }
     }
 
+    /// The name to show of somebody in it: only the caller's is known.
+    pub fn name_of(&self, user: &UserId) -> &str {
+        if self.from == *user {
+            &self.display_name
+        } else {
+            ""
+        }
+    }
+
     /// Whether it was placed to one user, and nobody was added.
     pub fn is_two_party(&self) -> bool {
         self.legs.iter().filter(|leg| leg.round.hops == 0).count() <= 1

@@ -38,6 +38,11 @@ fn call_not_found() -> Error {
     Error::not_found("8522", "Call not found.")
 }
 
+fn busy() -> Error {
+    let message = "Others keep changing this call. Try again.";
+    Error::new(Kind::Conflict, "8519", message)
+}
+
 fn invalid(field: &str, message: impl Into<String>) -> Error {
     Error::invalid("8523", message).at(field)
 }

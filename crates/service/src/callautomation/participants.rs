@@ -9,11 +9,13 @@ use domain::identity::UserId;
 use serde_json::{Value, json};
 use wire::acs::callautomation as wire;
 
-use super::{Repeat, Reply, call_not_found, invalid, refused};
+use super::place::{Begins, Outgoing};
+use super::{Repeat, Reply, busy, call_not_found, invalid, refused};
 use crate::calling::change::{Act, Step, Stop, Unwritten};
 use crate::calling::events::Shown;
+use crate::calling::place::Placing;
 use crate::control::Communication;
-use crate::{App, Error, Kind, Result};
+use crate::{App, Error, Result};
 
 impl App {
     /// Everybody in the call.
@@ -162,7 +164,9 @@ impl App {
             })
     }
 
-    /// Rings somebody who shall take the application's place. It leaves once that one has answered.
+    /// Rings somebody whom a participant shall talk to instead. In a call of two that is in the same call, and the
+    /// application leaves it once that one has answered; "transferring a participant in a group call removes the
+    /// endpoint being transferred from the call".
     pub async fn transfer_call(
         &self,
         communication: &Communication,
@@ -171,7 +175,7 @@ impl App {
         repeat: Option<Repeat>,
     ) -> Result<Value> {
         let (connection, call) = self.established(communication, id).await?;
-        let transferee = transferee(&call, &connection, request.transferee.as_ref())?;
+        let (transferee, others) = transferee(&call, &connection, request.transferee.as_ref())?;
         let field = "targetParticipant";
         let target = self.callee(communication, &request.target, field).await?;
         let shown = Shown {
@@ -179,12 +183,39 @@ impl App {
             custom: request.custom_context,
         };
         let operation = self.call_operation(request.operation)?;
+        let answer = context_alone(&operation);
+        let ring = self.settings.calls.ring;
+        if others > 1 {
+            if target == transferee {
+                return Err(invalid(
+                    field,
+                    "The transferee cannot be transferred to itself.",
+                ));
+            }
+            let placing = Placing {
+                from: transferee.clone(),
+                targets: vec![target.clone()],
+                display_name: call.name_of(&transferee).to_owned(),
+                video: false,
+                signal: None,
+                ring,
+            };
+            let purpose = Purpose::TransferOut {
+                transferee,
+                from: call.id,
+            };
+            let outgoing = Outgoing {
+                call: self.new_call(communication, placing),
+                shown,
+                begins: Begins::Transfer(self.invitation(&connection, purpose, &target, operation)),
+            };
+            return self.place(communication, outgoing, repeat, answer).await;
+        }
         let purpose = Purpose::Transfer(transferee);
         let invitation = self.invitation(&connection, purpose, &target, operation);
-        let ring = self.settings.calls.ring;
         let (round, reaches) = self.next_round(communication, &target, ring, 0).await?;
         let step = Step {
-            reply: Reply::Is(context_alone(&invitation.operation)),
+            reply: Reply::Is(answer),
             invitation: Some(invitation),
             ringing: Some((reaches, shown)),
             repeat,
@@ -238,11 +269,7 @@ impl App {
                 Err(Unwritten::Stop(stop)) => return Err(refused(stop)),
             }
         }
-        Err(Error::new(
-            Kind::Conflict,
-            "8519",
-            "Others keep changing these calls. Try again.",
-        ))
+        Err(busy())
     }
 
     async fn try_move(&self, moving: &Moving<'_>) -> std::result::Result<(), Unwritten> {
@@ -333,18 +360,39 @@ struct Moving<'a> {
     repeat: Option<&'a Repeat>,
 }
 
-/// Who is handed over: the other one of the two in the call.
-fn transferee(call: &Call, connection: &Connection, named: Option<&Identifier>) -> Result<UserId> {
+/// Who is handed over: who is named, or the other one of two; and how many others than the application there are.
+fn transferee(
+    call: &Call,
+    connection: &Connection,
+    named: Option<&Identifier>,
+) -> Result<(UserId, usize)> {
+    let field = "transferee";
     let mut others = call.present();
     others.retain(|user| *user != connection.member);
-    let [other] = others.as_slice() else {
-        let message = "A transfer out of a call of more than two is not supported.";
-        return Err(Error::new(Kind::MethodNotAllowed, "8520", message));
+    let transferee = match (named, others.as_slice()) {
+        (Some(named), _) => {
+            let named = named.raw_id();
+            let found = others.iter().find(|user| user.as_str() == named);
+            found.ok_or_else(|| {
+                invalid(
+                    field,
+                    "The transferee is not in the call, or is the application itself.",
+                )
+            })?
+        }
+        (None, [other]) => other,
+        (None, []) => {
+            return Err(invalid(
+                field,
+                "There is nobody in the call to be transferred.",
+            ));
+        }
+        (None, _) => {
+            let message = "There are several in the call: name the one who is transferred.";
+            return Err(invalid(field, message));
+        }
     };
-    if named.is_some_and(|named| named.raw_id() != other.as_str()) {
-        return Err(invalid("transferee", "The transferee is not in the call."));
-    }
-    Ok(other.clone())
+    Ok((transferee.clone(), others.len()))
 }
 
 fn participants(call: &Call) -> Vec<wire::Participant> {

@@ -2,19 +2,37 @@
 
 use ::wire::acs::calling::call_of_server_call_id;
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Verb};
-use domain::connection::{Connection, Operation, Role};
+use domain::call::{Call, Refusal, Verb};
+use domain::connection::{Connection, Invitation, Operation, Purpose, Role};
 use domain::fanout::Reach;
 use domain::id::{CallId, ConnectionId};
 use domain::identity::UserId;
 use serde_json::Value;
+use store::Tx;
 use wire::acs::callautomation as wire;
 
-use super::{Repeat, Reply, call_not_found, invalid, refused};
-use crate::calling::change::{Step, Unwritten};
+use super::{Repeat, Reply, busy, call_not_found, invalid, refused};
+use crate::calling::change::{Step, Stop, Unwritten};
+use crate::calling::events::Shown;
 use crate::calling::place::Placing;
 use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
+
+/// A call that an application has placed.
+pub(super) struct Outgoing {
+    pub(super) call: Call,
+    /// What those who are rung are shown.
+    pub(super) shown: Shown,
+    pub(super) begins: Begins,
+}
+
+/// What begins with a call.
+pub(super) enum Begins {
+    /// The application's leg.
+    Leg(Connection),
+    /// A transfer out of another call.
+    Transfer(Invitation),
+}
 
 impl App {
     /// Places a call for an application. The answer is its leg.
@@ -25,19 +43,42 @@ impl App {
         repeat: Option<Repeat>,
     ) -> Result<Value> {
         let (call, connection) = self.called(communication, request).await?;
-        let reaches = self.reaches(&call).await?;
-        let call = self.give_up_early(communication, call, &reaches);
         let answer = self.connection_view(&connection, &call);
+        let outgoing = Outgoing {
+            call,
+            shown: Shown::default(),
+            begins: Begins::Leg(connection),
+        };
+        self.place(communication, outgoing, repeat, answer).await
+    }
+
+    /// Places a call with what begins with it. The answer, or that of the request which this one repeats.
+    pub(super) async fn place(
+        &self,
+        communication: &Communication,
+        outgoing: Outgoing,
+        repeat: Option<Repeat>,
+        answer: Value,
+    ) -> Result<Value> {
+        let reaches = self.reaches(&outgoing.call).await?;
+        let call = self.give_up_early(communication, outgoing.call, &reaches);
         let mut tx = self.store.begin().await?;
         let placed = self
-            .write_call(&mut tx, communication, &call, reaches)
+            .write_call(&mut tx, communication, &call, reaches, &outgoing.shown)
             .await?;
-        tx.insert_connection(&connection).await?;
-        let written = self.write_repeat(&mut tx, &communication.key, repeat.as_ref(), &answer);
-        match written.await {
+        let begun = self.write_begins(&mut tx, &call, &outgoing.begins).await;
+        let written = match begun {
+            Ok(()) => {
+                self.write_repeat(&mut tx, &communication.key, repeat.as_ref(), &answer)
+                    .await
+            }
+            stopped => stopped,
+        };
+        match written {
             Ok(()) => tx.commit().await?,
             Err(Unwritten::Stop(stop)) => return Err(refused(stop)),
-            Err(Unwritten::Repeated | Unwritten::Outrun) => {
+            Err(Unwritten::Outrun) => return Err(busy()),
+            Err(Unwritten::Repeated) => {
                 drop(tx);
                 let answer = self.executed(communication, repeat.as_ref()).await?;
                 return answer.ok_or_else(call_not_found);
@@ -45,6 +86,31 @@ impl App {
         }
         self.after_placing(&call, placed);
         Ok(answer)
+    }
+
+    async fn write_begins(
+        &self,
+        tx: &mut Tx,
+        call: &Call,
+        begins: &Begins,
+    ) -> std::result::Result<(), Unwritten> {
+        let invitation = match begins {
+            Begins::Leg(connection) => return Ok(tx.insert_connection(connection).await?),
+            Begins::Transfer(invitation) => invitation,
+        };
+        tx.insert_invitation(&call.id, invitation, call.created_at)
+            .await?;
+        if let Purpose::TransferOut { transferee, from } = &invitation.purpose {
+            let read = tx.call(from).await?.ok_or(Stop::NoSuchCall)?;
+            if !read.call.members().contains(transferee) {
+                return Err(Stop::Refused(Refusal::NotInCall).into());
+            }
+            // Unchanged, so that whoever leaves it at this moment looks again, and finds the transfer.
+            if !tx.update_call(&read).await? {
+                return Err(Unwritten::Outrun);
+            }
+        }
+        Ok(())
     }
 
     /// Lets an application join a call that goes on, as somebody of its own.

@@ -75,6 +75,8 @@ pub(crate) struct Written {
     routed: Routed,
     /// Until when somebody is rung from now on.
     deadline: Option<Timestamp>,
+    /// What followed in other calls.
+    elsewhere: Vec<Written>,
 }
 
 /// The pushes of a change.
@@ -145,7 +147,7 @@ impl App {
         Err(busy().into())
     }
 
-    /// Writes a step.
+    /// Writes a step, and what follows from it in calls that transfers lead to or come from.
     pub(crate) async fn write_step(
         &self,
         tx: &mut Tx,
@@ -153,6 +155,23 @@ impl App {
         step: &Step,
         missed: &[Missed],
     ) -> Result<Written, Unwritten> {
+        let (mut written, mut next) = self.write_one_step(tx, id, step, missed).await?;
+        while let Some((call, step)) = next.pop() {
+            // Nobody rings there whose push could have missed, or it is told to stop once too often.
+            let (one, more) = self.write_one_step(tx, &call, &step, &[]).await?;
+            next.extend(more);
+            written.elsewhere.push(one);
+        }
+        Ok(written)
+    }
+
+    async fn write_one_step(
+        &self,
+        tx: &mut Tx,
+        id: &CallId,
+        step: &Step,
+        missed: &[Missed],
+    ) -> Result<(Written, Vec<(CallId, Step)>), Unwritten> {
         let now = self.clock.now();
         let mut read = tx.call(id).await?.ok_or(Stop::NoSuchCall)?;
         if let Some((user, round)) = &step.guard {
@@ -181,9 +200,7 @@ impl App {
         if let Some(invitation) = &step.invitation {
             tx.insert_invitation(id, invitation, now).await?;
         }
-        if let Some(Change::Invited(to)) = changes.last()
-            && let Some(Change::Stopped { target: from, .. }) = changes.first()
-        {
+        if let Act::Verb(Verb::Redirect { from, to, .. }) = &step.act {
             tx.redirect_invitations(id, from, to).await?;
         }
         let story = Story {
@@ -197,20 +214,54 @@ impl App {
         for settled in story.settled() {
             tx.settle_invitation(&settled.id).await?;
         }
+        let next = self.next_steps(tx, &story).await?;
         let callbacks = self
             .write_callbacks(tx, &call, &story.callbacks(), &connections)
             .await?;
         let answer = self.reply(&step.reply, &call);
         self.write_repeat(tx, &call.communication, step.repeat.as_ref(), &answer)
             .await?;
-        Ok(Written {
+        let written = Written {
             deadline: step.ringing.as_ref().and_then(|_| call.next_deadline()),
             routed: events.then(callbacks),
+            elsewhere: Vec::new(),
             changes,
             call,
             answer,
             pushes,
-        })
+        };
+        Ok((written, next))
+    }
+
+    /// What is to be done in other calls: the call that a transfer led out of learns what came of it; and whoever is no
+    /// longer there to be transferred hangs up where it rings.
+    async fn next_steps(&self, tx: &mut Tx, story: &Story<'_>) -> Result<Vec<(CallId, Step)>> {
+        let mut steps = Vec::new();
+        for report in story.reports() {
+            let from = report.from.clone();
+            let act = match &report.kind {
+                CallbackKind::CallTransferAccepted { .. } => Act::Verb(Verb::Remove {
+                    target: report.transferee.clone(),
+                }),
+                _ => Act::Nothing,
+            };
+            steps.push((from, Step::by(act, Cause::Transferred(Box::new(report)))));
+        }
+        let members = story.after.members();
+        if story
+            .before
+            .members()
+            .iter()
+            .all(|one| members.contains(one))
+        {
+            return Ok(steps);
+        }
+        for (call, by) in tx.transfers_out_of(&story.after.id).await? {
+            if !members.contains(&by) {
+                steps.push((call, Step::of(Verb::HangUp { by, endpoint: None })));
+            }
+        }
+        Ok(steps)
     }
 
     /// The pushes that stop and ring, and the events of Event Grid.
@@ -309,6 +360,9 @@ impl App {
             {
                 self.cancel_rings(&call.id, target);
             }
+        }
+        for other in written.elsewhere {
+            self.after_change(other);
         }
         self.deliver_events(written.routed);
         self.deliver(written.pushes.stops);

@@ -123,11 +123,7 @@ fn raw(user: &UserId) -> Identifier {
 fn participant<'a>(call: &'a Call, user: &'a UserId) -> Participant<'a> {
     Participant {
         user: raw(user),
-        display_name: if call.from == *user {
-            &call.display_name
-        } else {
-            ""
-        },
+        display_name: call.name_of(user),
         participant_id: user.as_str(),
         user_agent: "",
     }

@@ -61,7 +61,7 @@ impl App {
         let reaches = self.reaches(&call).await?;
         let mut tx = self.store.begin().await?;
         let placed = self
-            .write_call(&mut tx, &communication, &call, reaches)
+            .write_call(&mut tx, &communication, &call, reaches, &Shown::default())
             .await?;
         tx.commit().await?;
         self.after_placing(&call, placed);
@@ -127,14 +127,14 @@ impl App {
         communication: &Communication,
         call: &Call,
         reaches: Vec<Vec<Reach>>,
+        shown: &Shown,
     ) -> Result<Placed> {
         let now = call.created_at;
-        let shown = Shown::default();
         let mut told = Told::default();
         let mut events = vec![self.call_started(call, communication, now)];
         for (leg, reaches) in call.legs.iter().zip(reaches) {
-            self.ring(communication, call, leg, &shown, reaches, &mut told);
-            events.push(self.incoming_call(call, communication, leg, &shown, now)?);
+            self.ring(communication, call, leg, shown, reaches, &mut told);
+            events.push(self.incoming_call(call, communication, leg, shown, now)?);
         }
         tx.insert_call(call).await?;
         let events = self.record_events(tx, &communication.key, events).await?;

@@ -101,7 +101,24 @@ async fn invitations(store: &Store, call: &CallId) {
     tx.redirect_invitations(call, &user("d"), &user("e"))
         .await
         .unwrap();
-    tx.settle_invitation(&transfer.id).await.unwrap();
+    let out = Purpose::TransferOut {
+        transferee: user("b"),
+        from: CallId::new("c0"),
+    };
+    let out = invitation("i3", out, None);
+    tx.insert_invitation(call, &out, NOW).await.unwrap();
+    let transfers = tx.transfers_out_of(&CallId::new("c0")).await.unwrap();
+    assert_eq!(transfers, [(call.clone(), user("b"))]);
+    assert!(tx.transfers_out_of(call).await.unwrap().is_empty());
+    let read = tx.invitations_of(call).await.unwrap();
+    let purposes = read.into_iter().map(|one| one.purpose).collect::<Vec<_>>();
+    assert_eq!(
+        purposes,
+        [&add, &transfer, &out].map(|one| one.purpose.clone())
+    );
+    for settled in [&transfer, &out] {
+        tx.settle_invitation(&settled.id).await.unwrap();
+    }
     let left = tx.invitations_of(call).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{CALLBACK, Stage, cc, id, shown};
-use crate::calling::verb;
+use crate::calling::{told, verb};
 use crate::comm::User;
 
 #[tokio::test]
@@ -189,6 +189,100 @@ async fn a_transfer_hands_the_other_side_over_or_fails() {
     let call = json!({ "id": leg["correlationId"] });
     let shown = crate::calling::show(&stage.comm, &stage.carol, &call).await;
     assert_eq!(shown["state"], "connected");
+}
+
+/// Alice's call with Bob, for whom an application answers, and Carol: both legs.
+async fn group(stage: &Stage) -> (Value, Value) {
+    let caller = stage.create(&[&stage.bob, &stage.carol]).await;
+    let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
+    let callee = stage.answer(&context).await.json();
+    stage.accept(&stage.carol, &caller).await;
+    (caller, callee)
+}
+
+#[tokio::test]
+async fn a_transfer_out_of_a_larger_call_hands_one_of_them_over() {
+    let stage = Stage::set().await;
+    let dave = stage.comm.user().await;
+    stage.phone(&dave).await;
+    let (caller, callee) = group(&stage).await;
+    let path = format!("{}:transferToParticipant", cc(&caller));
+    for transferee in [json!(null), id(&stage.alice), id(&dave)] {
+        let body = json!({ "targetParticipant": id(&dave), "transferee": transferee });
+        stage.post(&path, &body).await.is_refused(400, "8523");
+    }
+    let body = json!({
+        "targetParticipant": id(&dave), "transferee": id(&stage.bob), "operationContext": "op-transfer",
+        "customCallingContext": { "voipHeaders": { "ticket": "42" } },
+    });
+    let transfer = async |count: usize| {
+        let accepted = stage.post(&path, &body).await;
+        assert_eq!(
+            (accepted.status, accepted.json()),
+            (202, json!({ "operationContext": "op-transfer" }))
+        );
+        let incoming = stage.incoming(&dave).await;
+        assert_eq!(incoming.len(), count);
+        incoming[count - 1].clone()
+    };
+    let first = transfer(1).await;
+    assert_eq!(first["from"], id(&stage.bob));
+    assert_eq!(first["customContext"]["voipHeaders"]["ticket"], "42");
+    assert_ne!(first["correlationId"], caller["correlationId"]);
+    stage.reject(&dave, &first).await;
+    stage.comm.test.app.clock.advance(Duration::from_secs(1));
+    let second = transfer(2).await;
+    stage.accept(&dave, &second).await;
+    let of_caller = [
+        "CallConnected 200/0 op-create",
+        "ParticipantsUpdated 200/0 -",
+        "ParticipantsUpdated 200/0 -",
+        "CallTransferFailed 603/0 op-transfer",
+        "CallTransferAccepted 200/0 op-transfer",
+        "ParticipantsUpdated 200/0 -",
+    ];
+    stage.is_told(&caller, &of_caller).await;
+    let told = stage.told(&caller).await;
+    assert_eq!(told[4]["data"]["transferTarget"], id(&dave));
+    assert_eq!(told[4]["data"]["transferee"], id(&stage.bob));
+    let of_callee = [
+        "CallConnected 200/0 op-answer",
+        "ParticipantsUpdated 200/0 -",
+        "ParticipantsUpdated 200/0 -",
+        "CallDisconnected 200/7015 op-answer",
+    ];
+    stage.is_told(&callee, &of_callee).await;
+    for (leg, of, who) in [
+        (&caller, &stage.carol, "alice and carol"),
+        (&second, &dave, "bob and dave"),
+    ] {
+        let call = json!({ "id": leg["correlationId"] });
+        let shown = crate::calling::show(&stage.comm, of, &call).await;
+        assert_eq!(shown["state"], "connected", "{who}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_ends_with_the_one_who_was_to_be_handed_over() {
+    let stage = Stage::set().await;
+    let dave = stage.comm.user().await;
+    let phone = stage.phone(&dave).await;
+    let (caller, callee) = group(&stage).await;
+    let path = format!("{}:transferToParticipant", cc(&caller));
+    let body = json!({ "targetParticipant": id(&dave), "transferee": id(&stage.bob) });
+    assert_eq!(stage.post(&path, &body).await.status, 202);
+    told(&phone, 1).await;
+    assert_eq!(stage.leave(&callee).await.status, 204);
+    let stop = &told(&phone, 2).await[1]["payload"]["data"];
+    assert_eq!(stop["reason"], "cancelled");
+    let wanted = [
+        "CallConnected 200/0 op-create",
+        "ParticipantsUpdated 200/0 -",
+        "ParticipantsUpdated 200/0 -",
+        "ParticipantsUpdated 200/0 -",
+        "CallTransferFailed 487/0 -",
+    ];
+    stage.is_told(&caller, &wanted).await;
 }
 
 #[tokio::test]
