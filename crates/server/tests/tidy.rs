@@ -94,6 +94,17 @@ fn sql_is_in_the_store_alone() {
 }
 
 #[test]
+fn each_migration_has_a_number_of_its_own() {
+    let mut numbers = BTreeSet::new();
+    let mut offenders = files("crates/store/migrations", &["sql"]);
+    offenders.retain(|path| {
+        let name = path.rsplit('/').next().unwrap();
+        !numbers.insert(name.split('_').next().unwrap().to_owned())
+    });
+    none(&offenders, "migrations whose number is taken");
+}
+
+#[test]
 fn files_are_short_and_named_for_their_subject() {
     let mut offenders = Vec::new();
     for path in files("crates", &["rs"]) {
