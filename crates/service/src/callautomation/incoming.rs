@@ -105,7 +105,8 @@ impl App {
             .callee(communication, &request.target, "target")
             .await?;
         let ring = self.settings.calls.ring;
-        let (round, reaches) = self.next_round(communication, &to, ring, hops).await?;
+        let (leg, shown) = (self.next_leg(&to, ring, hops), Shown::default());
+        let (round, reaches) = self.next_round(communication, &call, leg, &shown).await?;
         let redirect = Verb::Redirect {
             from: incoming.target.clone(),
             to,
@@ -113,7 +114,7 @@ impl App {
         };
         let step = Step {
             guard: Some((incoming.target, incoming.round)),
-            ringing: Some((reaches, Shown::default())),
+            ringing: Some((reaches, shown)),
             repeat,
             ..Step::by(Act::Verb(redirect), Cause::Member)
         };

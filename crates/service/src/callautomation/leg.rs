@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Round, Verb};
+use domain::call::{Call, Leg, Round, Verb};
 use domain::callback::Cause;
 use domain::connection::Connection;
 use domain::fanout::Reach;
@@ -15,6 +15,7 @@ use wire::acs::callautomation as wire;
 
 use super::{Repeat, call_not_found};
 use crate::calling::change::{Act, Step};
+use crate::calling::events::Shown;
 use crate::control::Communication;
 use crate::{App, Result};
 
@@ -77,22 +78,27 @@ impl App {
         Ok((connection, call))
     }
 
-    /// A ringing for `user`, and how the user's devices are reached. It is over at once if nobody hears of it.
+    /// A leg for `target` that rings so long.
+    pub(super) fn next_leg(&self, target: &UserId, ring: Duration, hops: u32) -> Leg {
+        let now = self.clock.now();
+        Leg::ringing(target.clone(), self.ringing(now, now + ring, hops))
+    }
+
+    /// The ringing of a leg, and how the user's devices are reached. It is over at once if nobody hears of it.
     pub(super) async fn next_round(
         &self,
         communication: &Communication,
-        user: &UserId,
-        ring: Duration,
-        hops: u32,
+        call: &Call,
+        leg: Leg,
+        shown: &Shown,
     ) -> Result<(Round, Vec<Reach>)> {
-        let reaches = self.reach(user).await?;
-        let now = self.clock.now();
-        let deadline = if self.is_heard(communication, &reaches) {
-            now + ring
-        } else {
-            now
-        };
-        Ok((self.ringing(now, deadline, hops), reaches))
+        let reaches = self.reach(&leg.target).await?;
+        let heard = self.is_heard(communication, call, &leg, shown, &reaches)?;
+        let mut round = leg.round;
+        if !heard {
+            round.deadline = round.since;
+        }
+        Ok((round, reaches))
     }
 
     pub(super) fn connection_view(&self, connection: &Connection, call: &Call) -> Value {

@@ -72,7 +72,14 @@ impl App {
             "operationContext": invitation.operation.context,
             "invitationId": invitation.id,
         });
-        let (round, reaches) = self.next_round(communication, &target, ring, 0).await?;
+        let (round, reaches) = self
+            .next_round(
+                communication,
+                &call,
+                self.next_leg(&target, ring, 0),
+                &shown,
+            )
+            .await?;
         let step = Step {
             invitation: Some(invitation),
             ringing: Some((reaches, shown)),
@@ -213,7 +220,14 @@ impl App {
         }
         let purpose = Purpose::Transfer(transferee);
         let invitation = self.invitation(&connection, purpose, &target, operation);
-        let (round, reaches) = self.next_round(communication, &target, ring, 0).await?;
+        let (round, reaches) = self
+            .next_round(
+                communication,
+                &call,
+                self.next_leg(&target, ring, 0),
+                &shown,
+            )
+            .await?;
         let step = Step {
             reply: Reply::Is(answer),
             invitation: Some(invitation),

@@ -2,7 +2,7 @@
 
 use ::wire::acs::calling::call_of_server_call_id;
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Refusal, Verb};
+use domain::call::{Call, Leg, Refusal, Verb};
 use domain::connection::{Connection, Invitation, Operation, Purpose, Role};
 use domain::fanout::Reach;
 use domain::id::{CallId, ConnectionId};
@@ -61,7 +61,7 @@ impl App {
         answer: Value,
     ) -> Result<Value> {
         let reaches = self.reaches(&outgoing.call).await?;
-        let call = self.give_up_early(communication, outgoing.call, &reaches);
+        let call = self.give_up_early(communication, outgoing.call, &outgoing.shown, &reaches)?;
         let mut tx = self.store.begin().await?;
         let placed = self
             .write_call(&mut tx, communication, &call, reaches, &outgoing.shown)
@@ -286,30 +286,32 @@ impl App {
         &self,
         communication: &Communication,
         mut call: Call,
+        shown: &Shown,
         reaches: &[Vec<Reach>],
-    ) -> Call {
-        let now = call.created_at;
-        for (leg, reaches) in call.legs.iter_mut().zip(reaches) {
-            if !self.is_heard(communication, reaches) {
-                leg.round.deadline = now;
+    ) -> Result<Call> {
+        for (place, reaches) in reaches.iter().enumerate() {
+            let leg = &call.legs[place];
+            if !self.is_heard(communication, &call, leg, shown, reaches)? {
+                call.legs[place].round.deadline = call.created_at;
             }
         }
-        call
+        Ok(call)
     }
 
-    /// Whether anybody hears of a ringing: a device, or an application with a subscription.
-    pub(super) fn is_heard(&self, communication: &Communication, reaches: &[Reach]) -> bool {
+    /// Whether anybody hears of a ringing: a device, or an application whose subscription wants its `IncomingCall`.
+    pub(super) fn is_heard(
+        &self,
+        communication: &Communication,
+        call: &Call,
+        leg: &Leg,
+        shown: &Shown,
+        reaches: &[Reach],
+    ) -> Result<bool> {
+        if self.rings_any(communication, reaches) {
+            return Ok(true);
+        }
         let now = self.clock.now();
-        let subscriptions = self.subscriptions_of(&communication.key);
-        let mut subscribed = subscriptions.iter().filter(|one| !one.has_expired(now));
-        self.rings_any(communication, reaches)
-            || subscribed.any(|one| {
-                one.filter
-                    .types()
-                    .is_none_or(|types| types.contains(INCOMING_CALL))
-            })
+        let event = self.incoming_call(call, communication, leg, shown, now)?;
+        Ok(self.is_wanted(&communication.key, &event))
     }
 }
-
-/// As filters keep it: in lower case.
-const INCOMING_CALL: &str = "microsoft.communication.incomingcall";

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use domain::event::Event;
+use domain::filter::View;
 use domain::resource::Resource;
 use domain::subscription::{Subscription, Subscriptions};
 use domain::time::Timestamp;
@@ -147,6 +149,17 @@ impl App {
         let snapshot = self.events.snapshot.load();
         let found = snapshot.subscriptions_of(source);
         found.cloned().unwrap_or_default()
+    }
+
+    /// Whether anybody wants this event of the resource with this lower-cased id.
+    pub(crate) fn is_wanted(&self, source: &str, event: &Event) -> bool {
+        let envelope = serde_json::from_str(&event.body).unwrap_or_default();
+        let view = View {
+            event_type: &event.kind,
+            subject: &event.subject,
+            envelope: &envelope,
+        };
+        self.subscriptions_of(source).want(&view, self.clock.now())
     }
 
     /// The topics and subscriptions as they are now.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{CALLBACK, Stage, cc, id};
 use crate::calling::{told, until, verb};
-use crate::comm::segment;
+use crate::comm::{User, segment};
+use crate::receiver::Receiver;
 
 #[tokio::test]
 async fn a_created_call_rings_phones_and_is_answered_by_one() {
@@ -183,10 +184,50 @@ async fn a_call_that_nobody_answers_times_out() {
     late.is_refused(404, "8522");
 }
 
+/// Subscribes a webhook to the calls of one user.
+async fn hear_of(stage: &Stage, user: &User, webhook: &Receiver) {
+    let test = &stage.comm.test;
+    let path = format!(
+        "{}/providers/Microsoft.EventGrid/eventSubscriptions/calls?api-version=2025-02-15",
+        stage.comm.seeded.communication
+    );
+    let one = json!({ "operatorType": "StringIn", "key": "data.to.rawId", "values": [user.id] });
+    let body = json!({ "properties": {
+        "destination": { "endpointType": "WebHook", "properties": { "endpointUrl": webhook.url } },
+        "filter": { "advancedFilters": [one] },
+    } });
+    let put = test.arm("PUT", &path, &body.to_string()).await;
+    assert_eq!(put.status, 201, "{}", put.body);
+    let state = async || {
+        let shown = test.arm("GET", &path, "").await.json();
+        shown["properties"]["provisioningState"].clone()
+    };
+    until(async || (state().await == "Succeeded").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_call_rings_on_while_an_application_is_told_of_it() {
+    let stage = Stage::set().await;
+    let dave = stage.comm.user().await;
+    let webhook = Receiver::willing().await;
+    hear_of(&stage, &dave, &webhook).await;
+    let leg = stage.create(&[&dave]).await;
+    let context = stage.incoming(&dave).await[0]["incomingCallContext"].clone();
+    assert_eq!(stage.answer(&context).await.status, 200);
+    let told = stage.callbacks(&leg, 1).await;
+    assert!(
+        told[0]["type"].as_str().unwrap().ends_with("CallConnected"),
+        "{told:?}"
+    );
+}
+
+/// The only subscription to its event does not want it.
 #[tokio::test]
 async fn a_call_that_rings_nowhere_fails_at_once() {
     let stage = Stage::set().await;
     let dave = stage.comm.user().await;
+    let webhook = Receiver::willing().await;
+    hear_of(&stage, &stage.bob, &webhook).await;
     let leg = stage.create(&[&dave]).await;
     stage
         .is_told(
