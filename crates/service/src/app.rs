@@ -6,7 +6,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::callautomation::{self, CallbackKey};
+use crate::callautomation::CallbackKey;
 use crate::control::Control;
 use crate::events;
 use crate::hubs;
@@ -125,7 +125,7 @@ impl App {
         app.warm_links();
         app.recover_deadlines().await?;
         app.tasks.spawn(app.clone().watch_overdue_calls());
-        app.tasks.spawn(callautomation::sweep(app.clone()));
+        app.tasks.spawn(app.clone().sweep_calls());
         Ok(app)
     }
 

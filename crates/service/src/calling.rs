@@ -11,6 +11,7 @@ mod deliveries;
 pub(crate) mod events;
 pub(crate) mod place;
 pub(crate) mod ring;
+mod sweep;
 
 use domain::call::{Call, Refusal, Verb};
 use domain::id::CallId;

@@ -32,6 +32,19 @@ const UPDATE: &str =
     "update calls set rings = $3, connected_at = $4, caller_left_at = $5, ended_at = $6,
       end_reason = $7, ended_by = $8, muted = $9, roster = $10, version = version + 1
     where id = $1 and version = $2";
+/// What belongs to the calls that are forgotten, and at last they.
+const SWEEP: [&str; 5] = [
+    "delete from call_legs where call_id in
+      (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
+    "delete from call_rings where call_id in
+      (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
+    "delete from call_invitations where call_id in
+      (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
+    "delete from call_connections where call_id in
+      (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
+    "delete from calls where id in
+      (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
+];
 const PUT_LEG: &str =
     "insert into call_legs (call_id, ordinal, target, round_id, rung_at, deadline, hops, state,
       endpoint, accepted_at, left_at, signal)
@@ -111,6 +124,21 @@ impl Store {
 }
 
 impl Tx {
+    /// Forgets up to `limit` calls that ended before `before`, with all that belongs to them; says how many.
+    pub async fn sweep_calls(&mut self, before: Timestamp, limit: u32) -> Result<u64> {
+        let mut swept = 0;
+        for sql in SWEEP {
+            swept = tx!(
+                self,
+                execute,
+                sqlx::query(sql)
+                    .bind(before.micros())
+                    .bind(i64::from(limit))
+            )?;
+        }
+        Ok(swept)
+    }
+
     /// Writes a new call, all of whose legs ring.
     pub async fn insert_call(&mut self, call: &Call) -> Result<()> {
         tx!(

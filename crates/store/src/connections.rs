@@ -25,6 +25,7 @@ const ADDRESS: &str = "select communication, callback_uri from callback_addresse
 const INSERT_ADDRESS: &str =
     "insert into callback_addresses (id, communication, callback_uri, created_at)
     values ($1, $2, $3, $4)";
+const SWEEP_ADDRESSES: &str = "delete from callback_addresses where created_at < $1";
 const INVITATIONS: &str =
     "select id, connection_id, transferee, from_call_id, participant, target, context, callback_uri
     from call_invitations where call_id = $1 order by created_at, id";
@@ -120,6 +121,15 @@ impl Tx {
                 .bind(at.micros())
         )?;
         Ok(())
+    }
+
+    /// Forgets addresses of single operations that were asked for before `before`.
+    pub async fn sweep_callback_addresses(&mut self, before: Timestamp) -> Result<u64> {
+        Ok(tx!(
+            self,
+            execute,
+            sqlx::query(SWEEP_ADDRESSES).bind(before.micros())
+        )?)
     }
 
     /// The legs of applications in a call that are not over, in the order they began.

@@ -202,7 +202,8 @@ const KEYS: &[Key] = &[
     key(
         "push.retention_hours",
         &[
-            "Hours that notifications and their deliveries are kept for telemetry, repeats and delivery lists.",
+            "Hours that notifications and their deliveries are kept for telemetry, repeats and delivery lists, events for",
+            "replay, and calls after their end.",
         ],
     ),
     key(

@@ -20,7 +20,7 @@ use domain::id::CallId;
 use serde_json::Value;
 
 pub use repeat::Repeat;
-pub(crate) use repeat::{Reply, sweep};
+pub(crate) use repeat::{KEPT, Reply};
 pub(crate) use trust::CallbackKey;
 
 use crate::calling::change::{Step, Stop};

@@ -14,9 +14,7 @@ use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
 
 /// How long answers are kept.
-const KEPT: Duration = Duration::from_secs(24 * 3_600);
-/// How often old ones are forgotten.
-const ROUND: Duration = Duration::from_secs(3_600);
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// A request that may be repeated.
 #[derive(Clone, Debug)]
@@ -81,24 +79,4 @@ impl App {
             Reply::Connection(connection) => self.connection_view(connection, call),
         }
     }
-}
-
-/// Forgets old answers, until the server stops.
-pub(crate) async fn sweep(app: App) {
-    loop {
-        let pause = app.clock.sleep(ROUND);
-        if app.stopping.run_until_cancelled(pause).await.is_none() {
-            return;
-        }
-        if let Err(error) = forget(&app).await {
-            tracing::warn!(%error, "old answers to repeatable requests could not be forgotten");
-        }
-    }
-}
-
-async fn forget(app: &App) -> Result<()> {
-    let mut tx = app.store.begin().await?;
-    tx.sweep_executed(app.clock.now() - KEPT).await?;
-    tx.commit().await?;
-    Ok(())
 }

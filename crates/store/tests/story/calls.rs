@@ -62,6 +62,7 @@ pub async fn chapter(store: &Store) {
     one_of_two_writers_is_told(store, &call).await;
     every_state_survives(store, &call.id).await;
     rings(store, &call.id).await;
+    forgets(store).await;
 }
 
 async fn one_of_two_writers_is_told(store: &Store, call: &Call) {
@@ -150,4 +151,32 @@ async fn rings(store: &Store, id: &CallId) {
     assert_eq!(tx.rings_of(id).await.unwrap(), rings);
     tx.commit().await.unwrap();
     assert_eq!(store.rings_of(id).await.unwrap(), rings);
+}
+
+/// A call is forgotten with all that belongs to it, once it has ended long enough ago.
+async fn forgets(store: &Store) {
+    let old = Call {
+        id: CallId::new("old"),
+        ..call()
+    };
+    let ringing = Call {
+        id: CallId::new("rings"),
+        ..call()
+    };
+    let mut tx = store.begin().await.unwrap();
+    for call in [&old, &ringing] {
+        tx.insert_call(call).await.unwrap();
+    }
+    let mut read = tx.call(&old.id).await.unwrap().unwrap();
+    let end = Verb::End {
+        by: old.from.clone(),
+    };
+    read.call.apply(end, NOW).unwrap();
+    assert!(tx.update_call(&read).await.unwrap());
+    assert_eq!(tx.sweep_calls(NOW, 10).await.unwrap(), 0);
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(tx.sweep_calls(later, 10).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert!(store.call(&old.id).await.unwrap().is_none());
+    assert!(store.call(&ringing.id).await.unwrap().is_some());
 }

@@ -78,6 +78,12 @@ async fn addresses(store: &Store) {
     assert_eq!(read.communication, address.communication);
     assert_eq!(read.uri.expose_secret(), address.uri.expose_secret());
     assert!(store.callback_address("a2").await.unwrap().is_none());
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.sweep_callback_addresses(NOW).await.unwrap(), 0);
+    let later = Timestamp::from_secs(1001);
+    assert_eq!(tx.sweep_callback_addresses(later).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert!(store.callback_address("a1").await.unwrap().is_none());
 }
 
 async fn invitations(store: &Store, call: &CallId) {

@@ -189,3 +189,22 @@ async fn a_callback_that_is_refused_is_given_up_and_the_next_one_goes_out() {
     );
     stage.get(&log("x")).await.is_refused(404, "8522");
 }
+
+#[tokio::test]
+async fn a_call_is_forgotten_some_time_after_its_end() {
+    let stage = Stage::set().await;
+    let [over, goes_on] = [stage.established().await, stage.established().await];
+    assert_eq!(stage.leave(&over).await.status, 204);
+    let week = stage.comm.test.app.settings.sends.retention;
+    stage.comm.test.app.clock.advance(week);
+    assert_eq!(stage.deliveries(&over).await.len(), 3);
+    let callbacks = format!("{}/callbacks", cc(&over));
+    let gone = until(async || {
+        // The sweeper looks every five minutes.
+        stage.comm.test.app.clock.advance(Duration::from_secs(300));
+        let answer = stage.get(&callbacks).await;
+        (answer.status == 404).then_some(answer)
+    });
+    gone.await.is_refused(404, "8522");
+    assert_eq!(stage.get(&cc(&goes_on)).await.status, 200);
+}
