@@ -185,7 +185,9 @@ impl Lane {
     /// A place for an event that is about to be written, if there is one.
     pub(super) fn seat(self: &Arc<Self>, event: &Arc<Event>, urgent: bool) -> Seat {
         let mut state = self.lock();
-        let urgent = urgent || state.destination.is_urgent();
+        // In order means behind what came before it, whatever it is.
+        let free = state.destination.order == Order::None;
+        let urgent = urgent && free || state.destination.is_urgent();
         let held = self.has_room(&state, urgent);
         if held {
             state.seats[usize::from(urgent)] += 1;

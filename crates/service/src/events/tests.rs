@@ -272,6 +272,32 @@ async fn events_with_the_same_key_keep_their_order_through_failure_and_restart()
     server.app.stop().await;
 }
 
+#[tokio::test]
+async fn an_incoming_call_goes_ahead_unless_an_order_was_asked_for() {
+    let server = Server::start().await;
+    let (ordered, free) = (Receiver::start([]).await, Receiver::start([]).await);
+    let order = json!({ "labels": ["carillon:order-by"] });
+    server.subscribe("ordered", &ordered.url(), order).await;
+    // One a minute: what has not gone yet waits in the lane.
+    let slow = json!({ "labels": ["carillon:rate-limit=1/min"] });
+    server.subscribe("free", &free.url(), slow).await;
+    ordered.always(Some(Reply::Hang));
+    server.publish(["a1", "a2"]).await;
+    let mut call = support::event("call");
+    call["eventType"] = "Microsoft.Communication.IncomingCall".into();
+    server.publish_all(json!([call])).await;
+    (ordered.requests(1).await, free.requests(1).await);
+    ordered.always(None);
+    for secs in [31, 11, 61] {
+        server.advance(secs);
+        server.settled().await;
+    }
+    assert_eq!(ordered.ids(), ["a1", "a1", "a2", "call"]);
+    let ids = free.ids();
+    assert!(ids.iter().position(|id| id == "call") < Some(2), "{ids:?}");
+    server.app.stop().await;
+}
+
 /// What comes later must not find a place in memory before what comes earlier has one.
 #[tokio::test]
 async fn while_the_backlog_is_read_what_comes_goes_behind_it() {
