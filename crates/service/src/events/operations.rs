@@ -6,14 +6,18 @@ use std::sync::Arc;
 use domain::event::{Attempt, Delivery, DeliveryState, Event};
 use domain::filter::{Filter, Miss, View};
 use domain::id::EventId;
-use domain::subscription::Subscription;
+use domain::resource::Actor;
+use domain::subscription::{Subscription, setting};
 use domain::time::Timestamp;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use wire::arm::ResourceId;
 
 use super::ids::{destination_id, lower_bound, source_id};
 use super::lane::Probation;
 use super::signing::Signer;
+use super::subscriptions::SubscriptionChange;
+use crate::control::Precondition;
 use crate::{App, Error, Result};
 
 /// Which events a subscription is to have again.
@@ -119,6 +123,24 @@ impl App {
     pub fn signing_secrets(&self, key: &str) -> Result<Vec<SecretString>> {
         let subscription = self.live_subscription(key)?;
         Ok(Signer::of(&subscription, &self.token_secret).secrets())
+    }
+
+    /// Gives a subscription another secret, which signs beside the one before it from now on; its secrets.
+    pub async fn rotate_signing_secret(
+        &self,
+        id: &ResourceId,
+        actor: &Actor,
+    ) -> Result<Vec<SecretString>> {
+        let subscription = self.live_subscription(id.key())?;
+        let is_other = |label: &&String| setting(std::slice::from_ref(*label), "sign").is_none();
+        let mut labels: Vec<_> = subscription.labels.iter().filter(is_other).collect();
+        let next = Signer::next_label(&subscription);
+        labels.push(&next);
+        let labels = Map::from_iter([("labels".to_owned(), json!(labels))]);
+        let any = Precondition::default();
+        self.patch_event_subscription(SubscriptionChange::new(id, &labels, &any, actor))
+            .await?;
+        self.signing_secrets(id.key())
     }
 
     async fn redeliver_given_up(&self, subscription: &Arc<Subscription>) -> Result<u64> {

@@ -35,6 +35,13 @@ impl Signer {
         Self(generations.into_iter().flatten().map(key).collect())
     }
 
+    /// The label of the generation after that of a subscription.
+    pub(super) fn next_label(subscription: &Subscription) -> String {
+        let newest = subscription.setting("sign");
+        let newest = newest.map_or(0, |setting| setting.parse().unwrap_or(1_u32));
+        format!("carillon:sign={}", newest.saturating_add(1))
+    }
+
     /// As receivers are given them.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let text = |key: &[u8; 32]| format!("whsec_{}", STANDARD.encode(key)).into();

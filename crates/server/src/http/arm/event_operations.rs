@@ -6,7 +6,7 @@ use domain::event::DeliveryState;
 use domain::filter::Filter;
 use domain::id::EventId;
 use domain::time::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service::events::Again;
 use service::{App, Error, Result};
@@ -33,6 +33,12 @@ pub fn routes() -> Vec<Route> {
                 route::post(concat!($at, "/replay"), S, A, replay),
                 route::post(concat!($at, "/explain"), S, A, explain),
                 route::post(concat!($at, "/listSigningSecrets"), S, A, signing_secrets),
+                route::post(
+                    concat!($at, "/rotateSigningSecret"),
+                    S,
+                    A,
+                    rotate_signing_secret,
+                ),
             ]
         };
     }
@@ -155,9 +161,20 @@ async fn explain(app: App, request: Request) -> Result<Response> {
 /// `POST …/listSigningSecrets`: the newest first.
 async fn signing_secrets(app: App, request: Request) -> Result<Response> {
     let place = Place::of(&request)?;
-    let secrets = app.signing_secrets(place.id.key())?;
+    Ok(secrets(&app.signing_secrets(place.id.key())?))
+}
+
+/// `POST …/rotateSigningSecret`: a new one, and the one before it, which signs too.
+async fn rotate_signing_secret(app: App, request: Request) -> Result<Response> {
+    let place = Place::of(&request)?;
+    let actor = super::actor(&request);
+    let rotated = app.rotate_signing_secret(&place.id, &actor).await?;
+    Ok(secrets(&rotated))
+}
+
+fn secrets(secrets: &[SecretString]) -> Response {
     let value: Vec<_> = secrets.iter().map(ExposeSecret::expose_secret).collect();
-    Ok(super::json_ok(&json!({ "value": value })))
+    super::json_ok(&json!({ "value": value }))
 }
 
 fn resent(count: u64) -> Result<Response> {

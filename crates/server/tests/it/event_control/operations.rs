@@ -25,7 +25,7 @@ async fn choosy() -> Receiver {
 async fn subscribe(app: &TestApp, receiver: &Receiver) {
     let mut body = webhook(&receiver.url);
     body["properties"]["filter"] = json!({ "subjectBeginsWith": "/s" });
-    body["properties"]["labels"] = json!(["carillon:sign=2"]);
+    body["properties"]["labels"] = json!(["kept", "carillon:sign=2"]);
     let answer = arm(app, "PUT", HOOK, body).await;
     let done = ended(app, &operation(&answer)).await;
     assert_eq!(done["status"], "Succeeded", "{done}");
@@ -167,6 +167,12 @@ async fn deliveries_are_listed_explained_and_had_again() {
     }
     let secrets = act(&app, "/listSigningSecrets", Value::Null).await;
     assert_eq!(secrets["value"].as_array().unwrap().len(), 2, "{secrets}");
+    let rotated = act(&app, "/rotateSigningSecret", Value::Null).await;
+    assert_eq!(rotated["value"][1], secrets["value"][0]);
+    assert_ne!(rotated["value"][0], secrets["value"][0]);
+    assert_eq!(act(&app, "/listSigningSecrets", Value::Null).await, rotated);
+    let labels = get(&app, HOOK).await["properties"]["labels"].clone();
+    assert_eq!(labels, json!(["kept", "carillon:sign=3"]));
 }
 
 #[tokio::test]
@@ -219,6 +225,7 @@ async fn what_is_wrong_with_an_operation_is_named() {
         ("POST", "/replay"),
         ("POST", "/explain"),
         ("POST", "/listSigningSecrets"),
+        ("POST", "/rotateSigningSecret"),
     ] {
         let path = format!("{GRID}/topics/orders/eventSubscriptions/none{below}");
         let body = json!({ "from": "2026-11-24T00:00:00Z" });
