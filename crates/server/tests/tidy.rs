@@ -178,6 +178,26 @@ fn every_dependency_says_why_it_is_here() {
 }
 
 #[test]
+fn every_metric_is_documented_and_no_other() {
+    let names = |text: &str, quote: char| -> BTreeSet<String> {
+        let quoted = text.split(quote);
+        let metrics = quoted.filter(|word| {
+            let name = word.strip_prefix("carillon_");
+            name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        });
+        metrics.map(str::to_owned).collect()
+    };
+    let sources = files("crates", &["rs"]).into_iter();
+    let counted = sources
+        .filter(|path| path.contains("/src/"))
+        .flat_map(|path| names(&read(&path), '"'));
+    assert_eq!(
+        counted.collect::<BTreeSet<_>>(),
+        names(&read("docs/metrics.md"), '`')
+    );
+}
+
+#[test]
 fn snapshots_and_fixtures_belong_to_a_test() {
     let code: String = files(".", &["rs", "mjs", "py", "ts"])
         .iter()

@@ -18,7 +18,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Certificates;
-use crate::data_dir::cannot;
 use crate::failure::{Failure, Result};
 
 pub use renewal::Source;
@@ -58,15 +57,14 @@ pub fn server_config(certificate: Arc<dyn ResolvesServerCert>) -> Result<Arc<Ser
 
 /// Reads own certificates.
 pub fn load(files: &Certificates) -> Result<CertifiedKey> {
-    let chain =
-        fs::read(&files.certificate).map_err(|error| cannot("read", &files.certificate, &error))?;
+    let chain = fs::read(&files.certificate).map_err(|error| wrong(&files.certificate, &error))?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain)
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| wrong(&files.certificate, &error))?;
     if chain.is_empty() {
         return Err(wrong(&files.certificate, &"it holds no certificate"));
     }
-    let key = fs::read(&files.key).map_err(|error| cannot("read", &files.key, &error))?;
+    let key = fs::read(&files.key).map_err(|error| wrong(&files.key, &error))?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong(&files.key, &error))?;
     let key = CertifiedKey::new(
         chain,

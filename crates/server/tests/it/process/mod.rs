@@ -124,7 +124,7 @@ impl Process {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let ready = run(&["wait", "--data-dir", data_dir, "--timeout", "20"]);
+        let ready = run(&["wait", "--data-dir", data_dir, "--timeout", "60"]);
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
         assert!(ready.status.success(), "{}\n{}", stderr(&ready), said());
         let env = run(&["env", "--data-dir", data_dir, "--format", "json"]);
