@@ -65,19 +65,29 @@ async fn a_connection_that_was_closed_while_idle_is_no_failure() {
     }
 }
 
-#[tokio::test]
-async fn a_receiver_that_hangs_times_out_at_the_deadline() {
-    let arrived = Arc::new(tokio::sync::Notify::new());
-    let tell = Arc::clone(&arrived);
+/// A receiver that begins this answer, byte by byte, and never ends it; with word that it has come so far.
+async fn stuck(answer: &'static str) -> (Receiver, Arc<tokio::sync::Notify>) {
+    let reached = Arc::new(tokio::sync::Notify::new());
+    let tell = Arc::clone(&reached);
     let receiver = Receiver::start(move |mut socket| {
         let tell = Arc::clone(&tell);
         async move {
             read_request(&mut socket).await;
+            for byte in answer.bytes() {
+                socket.write_all(&[byte]).await.unwrap();
+                socket.flush().await.unwrap();
+            }
             tell.notify_one();
             std::future::pending::<()>().await;
         }
     })
     .await;
+    (receiver, reached)
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_times_out_at_the_deadline() {
+    let (receiver, arrived) = stuck("").await;
     let sender = Sender::dev();
     let answered = sender
         .post_until_deadline(&receiver.url(), arrived.notified())
@@ -92,21 +102,7 @@ async fn a_receiver_that_hangs_times_out_at_the_deadline() {
 /// The head of an answer at 600 bytes a minute: each byte is progress, and the deadline comes all the same.
 #[tokio::test]
 async fn an_answer_that_drips_is_cut_off_at_the_deadline() {
-    let dripped = Arc::new(tokio::sync::Notify::new());
-    let tell = Arc::clone(&dripped);
-    let receiver = Receiver::start(move |mut socket| {
-        let tell = Arc::clone(&tell);
-        async move {
-            read_request(&mut socket).await;
-            for byte in "HTTP/1.1 200 OK\r\nx-slow: ".bytes() {
-                socket.write_all(&[byte]).await.unwrap();
-                socket.flush().await.unwrap();
-            }
-            tell.notify_one();
-            std::future::pending::<()>().await;
-        }
-    })
-    .await;
+    let (receiver, dripped) = stuck("HTTP/1.1 200 OK\r\nx-slow: ").await;
     let sender = Sender::dev();
     let answered = sender
         .post_until_deadline(&receiver.url(), dripped.notified())
@@ -116,19 +112,8 @@ async fn an_answer_that_drips_is_cut_off_at_the_deadline() {
 
 #[tokio::test]
 async fn a_body_that_drips_does_not_hold_up_the_verdict() {
-    let dripped = Arc::new(tokio::sync::Notify::new());
-    let tell = Arc::clone(&dripped);
-    let receiver = Receiver::start(move |mut socket| {
-        let tell = Arc::clone(&tell);
-        async move {
-            read_request(&mut socket).await;
-            let head = "HTTP/1.1 202 Accepted\r\ncontent-length: 1000\r\n\r\nabc";
-            socket.write_all(head.as_bytes()).await.unwrap();
-            tell.notify_one();
-            std::future::pending::<()>().await;
-        }
-    })
-    .await;
+    let head = "HTTP/1.1 202 Accepted\r\ncontent-length: 1000\r\n\r\nabc";
+    let (receiver, dripped) = stuck(head).await;
     let sender = Sender::dev();
     let webhooks = Arc::clone(&sender.webhooks);
     let request = sender.request(&receiver.url());

@@ -138,6 +138,7 @@ fn scopes(fields: &Fields<'_>, name: &str) -> Result<Option<Vec<String>>, Invali
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::auth::jwt::{SigningKey, Token, VerifyingKey};
@@ -223,6 +224,16 @@ mod tests {
             let mut claims = claims();
             claims.resource_location = bad.into();
             assert_eq!(claims.to_json(), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(text in r#"\{("(createTokenWithScopes|scopes|expiresInMinutes)":(-1|0|60|1e99|"voip"|\[\]|\["voip",1\]|\{\}|null),?){0,4}\}"#, bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            for body in [text.as_bytes(), &bytes] {
+                let _ = parse_create(body);
+                let _ = parse_issue(body);
+            }
         }
     }
 }

@@ -135,6 +135,8 @@ const KEPT: [&str; 4] = [
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parsed(body: &Value) -> Result<TopicBody, String> {
@@ -178,5 +180,15 @@ mod tests {
                 .starts_with("'properties.publicNetworkAccess'")
         );
         assert!(is_name("t-1") && !is_name("ab") && !is_name("a.b.c"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(text in r#"\{("(location|tags|identity|properties|inputSchema|inputSchemaMapping|inputSchemaMappingType|disableLocalAuth|publicNetworkAccess)":(1|"a"|"Json"|\[\]|\{\}|null|\{"properties":\{"id":1\}\}),?){0,8}\}"#) {
+            if let Ok(object) = crate::arm::lenient_json::parse(text.as_bytes()) {
+                let _ = TopicBody::parse(&object);
+                let _ = TopicBody::parse(json!({ "properties": object }).as_object().unwrap());
+            }
+        }
     }
 }

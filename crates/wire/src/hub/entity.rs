@@ -244,6 +244,8 @@ const FOREVER: &str = "P10675199DT2H48M5.4775807S";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const JAVA: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><entry xmlns=\"http://www.w3.org/2005/Atom\"><content type=\"application/xml\"><NotificationHubDescription xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.microsoft.com/netservices/2010/10/servicebus/connect\"></NotificationHubDescription></content></entry>";
@@ -311,5 +313,14 @@ mod tests {
             Element::parse(&xml).unwrap().find("title").unwrap().text,
             "NotificationHubs"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_description_panics(inside in "(</?(ApnsCredential|Properties|Property|Name|Value|AuthorizationRules|AuthorizationRule|Rights|AccessRights|KeyName|RegistrationTtl)>|<FcmV1Credential/>|Token|Send|P1D|&#0;|&amp;|\\PC){0,40}") {
+            let _ = Description::parse(&inside);
+            let (before, after) = JAVA.split_once("</NotificationHubDescription>").unwrap();
+            let _ = Description::parse(&format!("{before}{inside}</NotificationHubDescription>{after}"));
+        }
     }
 }

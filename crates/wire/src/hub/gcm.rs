@@ -116,6 +116,8 @@ fn ttl(value: &Value) -> Result<Value, Refused> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn converted(legacy: Value) -> Result<Value, Refused> {
@@ -163,6 +165,15 @@ mod tests {
             (json!({"time_to_live": -1}), "time_to_live"),
         ] {
             assert_eq!(converted(legacy).unwrap_err().field, field);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_panics(text in r#"\{("(data|notification|priority|time_to_live|collapse_key|restricted_package_name|dry_run|to|title)":(-1|0|1e99|"high"|"a"|\[\]|\{\}|\{"a":1\}|null|true),?){0,8}\}"#) {
+            if let Ok(object) = crate::arm::lenient_json::parse(text.as_bytes()) {
+                let _ = to_v1(object);
+            }
         }
     }
 }
