@@ -49,6 +49,12 @@ pub struct Fault {
     /// `reset` of a request: the HTTP/2 error code by name, `REFUSED_STREAM` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// `settings`: how many streams the connection allows from then on.
+    #[serde(skip_serializing)]
+    pub max_concurrent_streams: Option<u32>,
+    /// `goaway`: the last request that is answered. The lab cannot choose it yet.
+    #[serde(skip_serializing)]
+    pub last_stream_id: Option<u32>,
 }
 
 impl Fault {
@@ -89,6 +95,8 @@ pub enum FaultKind {
     Reset,
     /// Answers, and takes no further request on this connection.
     Goaway,
+    /// Changes what a connection may do: the lab cannot yet.
+    Settings,
     /// Never answers.
     Stall,
     /// Accepts, and delivers nothing.

@@ -72,7 +72,11 @@ impl Answer {
             FaultKind::Reset => Some(Self::ResetConnection),
             FaultKind::Stall if connection == Some(true) => Some(Self::StallConnection),
             FaultKind::Stall => Some(Self::Stall),
-            FaultKind::Status | FaultKind::Delay | FaultKind::Goaway | FaultKind::Drop => None,
+            FaultKind::Status
+            | FaultKind::Delay
+            | FaultKind::Goaway
+            | FaultKind::Settings
+            | FaultKind::Drop => None,
         }
     }
 }

@@ -80,6 +80,12 @@ fn check(fault: &Fault) -> Result<(), Failure> {
         FaultKind::Goaway if fault.service == Service::Webhook => Err(Failure::bad_request(
             "a webhook speaks HTTP/1.1, which has no GOAWAY",
         )),
+        FaultKind::Settings => Err(Failure::bad_request(
+            "SETTINGS cannot be changed after the handshake: the HTTP/2 stack of the lab has no way to; see docs/lab.md, Limits",
+        )),
+        FaultKind::Goaway if fault.last_stream_id.is_some() => Err(Failure::bad_request(
+            "the last stream of a GOAWAY cannot be chosen: the HTTP/2 stack of the lab answers what is open; see docs/lab.md, Limits",
+        )),
         FaultKind::Goaway if fault.reason.is_some() => Err(Failure::bad_request(
             "a GOAWAY with a JSON reason cannot be sent: the HTTP/2 stack of the lab has no debug data; see docs/lab.md, Limits",
         )),

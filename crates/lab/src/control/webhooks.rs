@@ -131,7 +131,9 @@ async fn undergo(shared: &Shared, fault: Option<&Fault>) -> Option<Response> {
     let fault = fault?;
     tokio::time::sleep(fault.delay()).await;
     let response = match fault.kind {
-        FaultKind::Status | FaultKind::Delay | FaultKind::Goaway => return None,
+        FaultKind::Status | FaultKind::Delay | FaultKind::Goaway | FaultKind::Settings => {
+            return None;
+        }
         FaultKind::Drop => StatusCode::OK.into_response(),
         FaultKind::Reset => cut_short(),
         FaultKind::Stall => {

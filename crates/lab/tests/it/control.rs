@@ -126,6 +126,21 @@ async fn bad_requests_are_refused_with_a_sentence() {
 }
 
 #[tokio::test]
+async fn what_the_lab_cannot_play_yet_is_refused_with_the_reason() {
+    let lab = TestLab::start().await;
+    for fault in [
+        json!({ "service": "apns", "kind": "settings", "maxConcurrentStreams": 1 }),
+        json!({ "service": "apns", "kind": "goaway", "lastStreamId": 3 }),
+        json!({ "service": "apns", "kind": "goaway", "reason": "Shutdown" }),
+    ] {
+        let (status, answer) = lab.control("POST", "/lab/faults", fault).await;
+        assert_eq!(status, 400);
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains("docs/lab.md, Limits"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_outlive_the_lab_and_travel_with_its_directory() {
     let lab = TestLab::start().await;
     let (_, before) = lab.control("GET", "/lab/credentials", Value::Null).await;
