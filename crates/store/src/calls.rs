@@ -17,6 +17,10 @@ const GET: &str =
     "select id, communication, caller, display_name, video, signal, created_at, ring_deadline,
       connected_at, caller_left_at, ended_at, end_reason, ended_by, muted, roster, version
     from calls where id = $1";
+/// A read that also takes the row: whoever else is about to change the call waits, on either engine.
+const TAKE: &str = "update calls set version = version + 1 where id = $1
+    returning id, communication, caller, display_name, video, signal, created_at, ring_deadline,
+      connected_at, caller_left_at, ended_at, end_reason, ended_by, muted, roster, version";
 const LEGS: &str =
     "select target, round_id, rung_at, deadline, hops, state, endpoint, accepted_at, left_at, signal
     from call_legs where call_id = $1 order by ordinal";
@@ -161,12 +165,12 @@ impl Tx {
         Ok(())
     }
 
-    /// A call with its legs, as this transaction sees it.
+    /// A call with its legs, which nobody else changes before this transaction is over.
     pub async fn call(&mut self, id: &CallId) -> Result<Option<ReadCall>> {
         let row = tx!(
             self,
             fetch_optional,
-            sqlx::query_as::<_, Row>(GET).bind(id.as_str())
+            sqlx::query_as::<_, Row>(TAKE).bind(id.as_str())
         )?;
         let Some(row) = row else { return Ok(None) };
         let legs = tx!(

@@ -3,13 +3,16 @@
 use std::process::Command;
 use std::time::Duration;
 
+use domain::call::Verb;
+use domain::identity::UserId;
 use serde_json::{Value, json};
 use service::Clock;
 use tokio::runtime::{Builder, Runtime};
+use wire::acs::calling::MAX_TARGETS;
 
 use crate::calling::place;
 use crate::comm::Comm;
-use crate::hub::{APPLE, DIRECT, Hub};
+use crate::hub::{APPLE, DIRECT, Hub, unreachable};
 use crate::phones::{Phone, Phones};
 use crate::support::{NOW, TestApp};
 
@@ -201,5 +204,37 @@ async fn two_nodes_end_a_call_once() {
         "one ring and one stop each"
     );
     after.app.stop().await;
+    database.drop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_who_is_called_may_accept_at_once_at_either_node() {
+    let Some(database) = Database::create("accepts") else {
+        return;
+    };
+    let url = database.url();
+    let clock = Clock::manual(NOW);
+    let first = TestApp::start_node(&url, "first", clock.clone(), Vec::new()).await;
+    let comm = Comm::of(first, &unreachable()).await;
+    let second = TestApp::start_node(&url, "second", clock, Vec::new()).await;
+    let alice = comm.user().await;
+    let everybody: [_; MAX_TARGETS] = comm.users().await;
+    let call = place(&comm, &alice, &everybody.iter().collect::<Vec<_>>()).await;
+    let id = call["id"].as_str().unwrap();
+    let nodes = [&comm.test.app, &second.app];
+    let accepts = everybody.iter().zip(nodes.into_iter().cycle());
+    let accepts = accepts.map(|(user, node)| {
+        let accept = Verb::Accept {
+            by: UserId::new(user.id.as_str()),
+            endpoint: None,
+            signal: None,
+        };
+        node.change_call(id, accept)
+    });
+    for accepted in futures_util::future::join_all(accepts).await {
+        accepted.unwrap();
+    }
+    second.app.stop().await;
+    comm.test.app.stop().await;
     database.drop();
 }

@@ -290,6 +290,14 @@ impl App {
         let (here, there) = (&moving.here.id, &moving.there.id);
         let (missed_here, missed_there) = (self.missed(here).await?, self.missed(there).await?);
         let mut tx = self.store.begin().await?;
+        // Always in the same order: two moves to and fro do not wait for each other.
+        for id in if here < there {
+            [here, there]
+        } else {
+            [there, here]
+        } {
+            tx.call(id).await?.ok_or(Stop::NoSuchCall)?;
+        }
         let mut all = Vec::new();
         for user in moving.users {
             let read = tx.call(there).await?.ok_or(Stop::NoSuchCall)?;

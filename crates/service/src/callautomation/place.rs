@@ -101,13 +101,10 @@ impl App {
         tx.insert_invitation(&call.id, invitation, call.created_at)
             .await?;
         if let Purpose::TransferOut { transferee, from } = &invitation.purpose {
+            // Whoever leaves it at this moment waits for this, and finds the transfer.
             let read = tx.call(from).await?.ok_or(Stop::NoSuchCall)?;
             if !read.call.members().contains(transferee) {
                 return Err(Stop::Refused(Refusal::NotInCall).into());
-            }
-            // Unchanged, so that whoever leaves it at this moment looks again, and finds the transfer.
-            if !tx.update_call(&read).await? {
-                return Err(Unwritten::Outrun);
             }
         }
         Ok(())

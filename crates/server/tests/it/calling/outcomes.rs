@@ -6,6 +6,7 @@ use domain::device::Health;
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use wire::acs::calling::MAX_TARGETS;
 
 use super::{deliveries, ended, events, id, place, settled, show, told, until, verb};
 use crate::comm::Comm;
@@ -234,6 +235,23 @@ async fn of_many_devices_that_accept_at_once_one_wins() {
         statuses[1..].iter().all(|status| *status == 409),
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn everybody_who_is_called_may_accept_at_once() {
+    let comm = Comm::start().await;
+    let alice = comm.user().await;
+    let everybody: [_; MAX_TARGETS] = comm.users().await;
+    let call = place(&comm, &alice, &everybody.iter().collect::<Vec<_>>()).await;
+    let accepts = everybody
+        .iter()
+        .map(|user| verb(&comm, user, &call, "accept", &Value::Null));
+    for (status, body) in futures_util::future::join_all(accepts).await {
+        assert_eq!(status, 200, "{body}");
+    }
+    let legs = show(&comm, &alice, &call).await["legs"].clone();
+    let legs = legs.as_array().unwrap();
+    assert!(legs.iter().all(|leg| leg["state"] == "accepted"));
 }
 
 #[tokio::test]
