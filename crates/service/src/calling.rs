@@ -11,6 +11,7 @@ mod deliveries;
 pub(crate) mod events;
 pub(crate) mod place;
 pub(crate) mod ring;
+pub(crate) mod step;
 mod sweep;
 
 use domain::call::{Call, Refusal, Verb};
@@ -22,7 +23,7 @@ use wire::acs::identifier::Identifier;
 pub use config::CallsConfig;
 pub use deliveries::{RingDelivery, RingState};
 
-use self::change::{Step, Stop};
+use self::step::{Step, Stop};
 use crate::{App, Error, Kind, Result};
 
 impl App {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, Reply, call_not_found, invalid, refused};
-use crate::calling::change::{Act, Step, Stop};
 use crate::calling::events::Shown;
+use crate::calling::step::{Act, Step, Stop};
 use crate::control::Communication;
 use crate::{App, Result};
 

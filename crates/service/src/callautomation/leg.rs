@@ -14,8 +14,8 @@ use serde_json::Value;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, call_not_found};
-use crate::calling::change::{Act, Step};
 use crate::calling::events::Shown;
+use crate::calling::step::{Act, Step};
 use crate::control::Communication;
 use crate::{App, Result};
 

@@ -2,7 +2,7 @@
 //!
 //! An application's leg ([`domain::connection`]) speaks for one member of a call: for the caller of a call it placed
 //! ([`place`]), for a called user it answered for ([`incoming`]), or for nobody else when it joined one
-//! ([`place`], `connect`). What it does to the call is in [`leg`] and [`participants`]; all of it are steps of the same
+//! ([`place`], `connect`). What it does to the call is in [`leg`], [`participants`], [`transfer`] and [`moving`]; all of it are steps of the same
 //! state machine that devices use ([`crate::calling`]). What it is told is in [`callback`].
 //!
 //! The answers are JSON here, because a repeated request gets the stored answer again ([`repeat`]).
@@ -10,9 +10,11 @@
 mod callback;
 mod incoming;
 mod leg;
+mod moving;
 mod participants;
 mod place;
 mod repeat;
+mod transfer;
 mod trust;
 
 use domain::call::Refusal;
@@ -23,7 +25,7 @@ pub use repeat::Repeat;
 pub(crate) use repeat::{KEPT, Reply};
 pub(crate) use trust::CallbackKey;
 
-use crate::calling::change::{Step, Stop};
+use crate::calling::step::{Step, Stop};
 use crate::{App, Error, Kind, Result};
 
 impl App {

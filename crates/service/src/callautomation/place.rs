@@ -12,9 +12,9 @@ use store::Tx;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, Reply, busy, call_not_found, invalid, refused};
-use crate::calling::change::{Step, Stop, Unwritten};
 use crate::calling::events::Shown;
 use crate::calling::place::Placing;
+use crate::calling::step::{Step, Stop, Unwritten};
 use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
 

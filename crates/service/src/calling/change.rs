@@ -3,18 +3,16 @@
 use domain::call::{Call, Change, Refusal, Verb};
 use domain::callback::{Callback, Cause, Story};
 use domain::connection::{Connection, Invitation, Purpose};
-use domain::fanout::Reach;
-use domain::id::{CallId, InvitationId, RoundId};
-use domain::identity::UserId;
+use domain::id::CallId;
 use domain::notification::Notification;
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::{Executed, Tx};
 use wire::acs::callautomation::CallbackKind;
 
-use super::events::Shown;
 use super::ring::{Missed, Rung, Told};
-use crate::callautomation::{Repeat, Reply};
+use super::step::{Act, Step, Stop, Unwritten};
+use crate::callautomation::Repeat;
 use crate::control::Communication;
 use crate::events::Routed;
 use crate::{App, Error, Kind};
@@ -23,48 +21,6 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How often a change is tried again that somebody else was faster at.
 const ATTEMPTS: usize = 16;
-
-/// What is done to a call, and what is written down with it.
-pub(crate) struct Step {
-    /// What is done.
-    pub(crate) act: Act,
-    /// By whom, as applications are told.
-    pub(crate) cause: Cause,
-    /// Only while this ringing of this user goes on.
-    pub(crate) guard: Option<(UserId, RoundId)>,
-    /// The application's leg that begins.
-    pub(crate) connection: Option<Connection>,
-    /// For whom whoever is rung now is rung.
-    pub(crate) invitation: Option<Invitation>,
-    /// How whoever is rung now is reached, and what is shown.
-    pub(crate) ringing: Option<(Vec<Reach>, Shown)>,
-    /// What is answered, and to which request that may be repeated.
-    pub(crate) reply: Reply,
-    /// The request.
-    pub(crate) repeat: Option<Repeat>,
-}
-
-/// What is done to a call.
-#[derive(Clone)]
-pub(crate) enum Act {
-    /// This.
-    Verb(Verb),
-    /// The ringing for this invitation ends, if it is still there.
-    CancelInvitation(InvitationId),
-    /// Nothing; only applications are told.
-    Nothing,
-}
-
-/// Why nothing was changed.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The state machine says no.
-    Refused(Refusal),
-    /// There is no such call.
-    NoSuchCall,
-    /// Something failed.
-    Failed(Error),
-}
 
 /// A change that is written and not committed yet.
 pub(crate) struct Written {
@@ -84,37 +40,6 @@ pub(crate) struct Written {
 struct Pushes {
     stops: Vec<Notification>,
     rings: Vec<Notification>,
-}
-
-/// Why a change was not written.
-pub(crate) enum Unwritten {
-    /// Somebody else changed the call in between.
-    Outrun,
-    /// The request was executed already.
-    Repeated,
-    /// It must not be.
-    Stop(Stop),
-}
-
-impl Step {
-    /// A verb of somebody with a device.
-    pub(crate) fn of(verb: Verb) -> Self {
-        Self::by(Act::Verb(verb), Cause::Member)
-    }
-
-    /// An act of somebody, as applications are told.
-    pub(crate) fn by(act: Act, cause: Cause) -> Self {
-        Self {
-            act,
-            cause,
-            guard: None,
-            connection: None,
-            invitation: None,
-            ringing: None,
-            reply: Reply::Nothing,
-            repeat: None,
-        }
-    }
 }
 
 impl App {
@@ -422,22 +347,4 @@ fn apply(
 fn busy() -> Error {
     let message = "Others keep changing this call. Try again.";
     Error::new(Kind::Conflict, "CallBusy", message)
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<store::Error> for Stop {
-    fn from(error: store::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl<E: Into<Stop>> From<E> for Unwritten {
-    fn from(error: E) -> Self {
-        Self::Stop(error.into())
-    }
 }
