@@ -51,7 +51,7 @@ pub struct Delivery {
     pub destination: DestinationId,
     /// Where it stands.
     pub state: DeliveryState,
-    /// When it is tried next, or written to the dead letters.
+    /// When it is tried next, or was given up.
     pub due_at: Timestamp,
     /// Attempts so far.
     pub attempts: u32,
@@ -59,6 +59,17 @@ pub struct Delivery {
     pub last: Option<LastAttempt>,
     /// Why it was given up.
     pub reason: Option<Reason>,
+}
+
+/// A delivery, and which event it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The event's type.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// What is known of it.
+    pub delivery: Delivery,
 }
 
 /// The last attempt of a delivery.

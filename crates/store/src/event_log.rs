@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::{Attempt, Delivery, DeliveryState, Event};
+use domain::event::{Attempt, Delivery, DeliveryState, Event, Listed};
 use domain::id::{DestinationId, EventId, SourceId};
 use domain::time::Timestamp;
 use sqlx::FromRow;
@@ -12,7 +12,7 @@ use crate::event_deliveries::DeliveryRow;
 use crate::events::EventRow;
 use crate::{Result, Store, Tx};
 
-const DELIVERIES: &str = "select d.event_id, d.destination, d.state, d.due_at, d.attempts, d.status, d.outcome, d.reason, \
+const DELIVERIES: &str = "select e.kind, e.subject, d.event_id, d.destination, d.state, d.due_at, d.attempts, d.status, d.outcome, d.reason, \
     d.last_at from events e join event_deliveries d on d.event_id = e.id and d.destination = $1 \
     where e.source = $2 and e.id > $3 and (d.state = $4 or $4 = '') order by e.id limit $5";
 const OF_SOURCE: &str = "select e.id, e.source, e.input, e.kind, e.subject, e.body, e.published_at, d.event_id, d.destination, \
@@ -40,6 +40,14 @@ struct AttemptRow {
 }
 
 #[derive(FromRow)]
+struct ListedRow {
+    kind: String,
+    subject: String,
+    #[sqlx(flatten)]
+    delivery: DeliveryRow,
+}
+
+#[derive(FromRow)]
 struct Row {
     #[sqlx(flatten)]
     event: EventRow,
@@ -57,18 +65,18 @@ impl Store {
         after: &str,
         state: Option<DeliveryState>,
         limit: u32,
-    ) -> Result<Vec<Delivery>> {
+    ) -> Result<Vec<Listed>> {
         let rows = read!(
             self,
             fetch_all,
-            sqlx::query_as::<_, DeliveryRow>(DELIVERIES)
+            sqlx::query_as::<_, ListedRow>(DELIVERIES)
                 .bind(destination.as_str())
                 .bind(source.as_str())
                 .bind(after)
                 .bind(state.map_or("", DeliveryState::as_str))
                 .bind(i64::from(limit))
         )?;
-        rows.into_iter().map(Delivery::try_from).collect()
+        rows.into_iter().map(Listed::try_from).collect()
     }
 
     /// The attempts that were logged, oldest first.
@@ -119,6 +127,18 @@ impl Store {
                 .bind(i64::from(limit))
         )?;
         rows.into_iter().map(Row::parts).collect()
+    }
+}
+
+impl TryFrom<ListedRow> for Listed {
+    type Error = crate::Error;
+
+    fn try_from(row: ListedRow) -> Result<Self> {
+        Ok(Self {
+            kind: row.kind,
+            subject: row.subject,
+            delivery: row.delivery.try_into()?,
+        })
     }
 }
 

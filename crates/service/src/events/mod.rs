@@ -47,7 +47,7 @@ pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
 pub use handshake::FAILED;
 pub use ids::{destination_id, source_id};
 pub use lane::Probation;
-pub use operations::{Again, Explanation};
+pub use operations::{Again, Explanation, Resent};
 pub use publish::Publisher;
 pub use subscriptions::{SubscriptionChange, stored_id};
 pub use topics::TopicKey;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::event::{Attempt, Delivery, DeliveryState, Event};
+use domain::event::{Attempt, Delivery, DeliveryState, Event, Listed};
 use domain::filter::{Filter, Miss, View};
 use domain::id::EventId;
 use domain::resource::Actor;
@@ -38,6 +38,15 @@ pub enum Again {
     },
 }
 
+/// How many events a subscription has again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resent {
+    /// So many were taken up.
+    pub events: u64,
+    /// There are more, after this event: a request does not take longer the more there are.
+    pub after: Option<EventId>,
+}
+
 /// Why an event was or was not delivered.
 #[derive(Clone, Debug)]
 pub struct Explanation {
@@ -57,7 +66,7 @@ impl App {
         after: &str,
         state: Option<DeliveryState>,
         limit: u32,
-    ) -> Result<Vec<Delivery>> {
+    ) -> Result<Vec<Listed>> {
         let subscription = self.live_subscription(key)?;
         let (destination, source) = ids(&subscription);
         Ok(self
@@ -86,7 +95,10 @@ impl App {
         let event = event
             .filter(|event| event.source == source)
             .ok_or_else(|| {
-                let message = format!("The source of this subscription has no event '{id}'.");
+                let message = format!(
+                    "The source of this subscription has no event '{id}'. An event is named by what its receiver got as \
+                     aeg-output-event-id and the list of deliveries begins with, not by the publisher's own id."
+                );
                 Error::not_found("EventNotFound", message)
             })?;
         let miss = check(&subscription.filter, &event).err();
@@ -97,8 +109,26 @@ impl App {
         })
     }
 
-    /// Delivers events again that are not pending; says how many.
-    pub async fn redeliver(&self, key: &str, again: &Again) -> Result<u64> {
+    /// Up to `limit` deliveries that were given up after an event, in the order of acceptance, whether or not they are
+    /// written to the dead letters yet.
+    pub async fn given_up_deliveries(
+        &self,
+        key: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Listed>> {
+        let mut all = Vec::new();
+        for state in GIVEN_UP {
+            let some = self.subscription_deliveries(key, after, Some(state), limit);
+            all.extend(some.await?);
+        }
+        all.sort_by(|a, b| a.delivery.event.cmp(&b.delivery.event));
+        all.truncate(limit as usize);
+        Ok(all)
+    }
+
+    /// Delivers events again that are not pending: those after `after`, which is "" or where the last request ended.
+    pub async fn redeliver(&self, key: &str, again: &Again, after: &str) -> Result<Resent> {
         let subscription = self.live_subscription(key)?;
         match again {
             Again::Events(ids) => {
@@ -109,12 +139,20 @@ impl App {
                     known.extend(event.filter(|event| event.source == source));
                 }
                 let known: Vec<_> = known.iter().map(|event| &event.id).collect();
-                self.begin_again(&subscription, &known).await
+                let events = self.begin_again(&subscription, &known).await?;
+                Ok(Resent {
+                    events,
+                    after: None,
+                })
             }
-            Again::GivenUp => self.redeliver_given_up(&subscription).await,
+            Again::GivenUp => self.redeliver_given_up(&subscription, after).await,
             Again::Between { from, to, filter } => {
                 let filter = filter.as_deref().unwrap_or(&subscription.filter);
-                self.replay(&subscription, *from, *to, filter).await
+                // Greater than this id and less than the next: ids have one length. PostgreSQL knows no NUL.
+                let next = format!("{after}0");
+                let from = lower_bound(*from).into_string().max(next);
+                let to = lower_bound(*to);
+                self.replay(&subscription, from, to.as_str(), filter).await
             }
         }
     }
@@ -143,56 +181,57 @@ impl App {
         self.signing_secrets(id.key())
     }
 
-    async fn redeliver_given_up(&self, subscription: &Arc<Subscription>) -> Result<u64> {
-        let (destination, source) = ids(subscription);
-        let mut again = 0;
-        for state in [
-            DeliveryState::Dead,
-            DeliveryState::DeadLettered,
-            DeliveryState::Dropped,
-        ] {
-            let mut after = String::new();
-            loop {
-                let page = self
-                    .store
-                    .event_deliveries(&destination, &source, &after, Some(state), PAGE)
-                    .await?;
-                let Some(last) = page.last() else { break };
-                after = last.event.as_str().to_owned();
-                let ids: Vec<_> = page.iter().map(|delivery| &delivery.event).collect();
-                again += self.begin_again(subscription, &ids).await?;
-            }
+    async fn redeliver_given_up(
+        &self,
+        subscription: &Arc<Subscription>,
+        after: &str,
+    ) -> Result<Resent> {
+        let (mut events, mut after) = (0, EventId::new(after));
+        for _ in 0..PAGES {
+            let page = self
+                .given_up_deliveries(subscription.key(), after.as_str(), PAGE)
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(Resent {
+                    events,
+                    after: None,
+                });
+            };
+            after = last.delivery.event.clone();
+            let ids: Vec<_> = page.iter().map(|one| &one.delivery.event).collect();
+            events += self.begin_again(subscription, &ids).await?;
         }
-        Ok(again)
+        let after = Some(after);
+        Ok(Resent { events, after })
     }
 
     async fn replay(
         &self,
         subscription: &Arc<Subscription>,
-        from: Timestamp,
-        to: Timestamp,
+        mut from: String,
+        to: &str,
         filter: &Filter,
-    ) -> Result<u64> {
+    ) -> Result<Resent> {
         let source = source_id(subscription.source.key());
-        let (mut from, to) = (lower_bound(from).into_string(), lower_bound(to));
-        let mut again = 0;
-        loop {
-            let page = self
-                .store
-                .events_of(&source, &from, to.as_str(), PAGE)
-                .await?;
+        let (mut events, mut after) = (0, None);
+        for _ in 0..PAGES {
+            let page = self.store.events_of(&source, &from, to, PAGE).await?;
             let Some(last) = page.last() else {
-                return Ok(again);
+                return Ok(Resent {
+                    events,
+                    after: None,
+                });
             };
-            // Greater than this id and less than the next: ids have one length. PostgreSQL knows no NUL.
             from = format!("{}0", last.id);
+            after = Some(last.id.clone());
             let wanted: Vec<_> = page
                 .iter()
                 .filter(|event| check(filter, event).is_ok())
                 .map(|event| &event.id)
                 .collect();
-            again += self.begin_again(subscription, &wanted).await?;
+            events += self.begin_again(subscription, &wanted).await?;
         }
+        Ok(Resent { events, after })
     }
 
     async fn begin_again(
@@ -245,5 +284,13 @@ fn in_words(miss: &Miss) -> String {
     }
 }
 
+/// What can be had again although nothing is to be done about it any more.
+const GIVEN_UP: [DeliveryState; 3] = [
+    DeliveryState::Dead,
+    DeliveryState::DeadLettered,
+    DeliveryState::Dropped,
+];
 /// Events in one transaction.
 const PAGE: u32 = 500;
+/// Transactions of one request.
+const PAGES: usize = 20;

@@ -265,6 +265,10 @@ async fn tells(store: &Store, events: &[Arc<Event>; 4]) {
         .await
         .unwrap();
     assert_eq!(all.len(), 3);
+    assert_eq!(
+        (&all[0].kind, &all[0].subject),
+        (&events[1].kind, &events[1].subject)
+    );
     let of_source = store.deliveries_of(&comm, 10).await.unwrap();
     assert!(of_source.is_sorted_by_key(|(event, _)| event.id.clone()));
     let here = of_source

@@ -2,13 +2,13 @@
 //! had again. Carillon's own, with ARM's sign-in; `docs/events.md` describes them.
 
 use axum::response::Response;
-use domain::event::DeliveryState;
+use domain::event::{DeliveryState, Listed};
 use domain::filter::Filter;
 use domain::id::EventId;
 use domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use service::events::Again;
+use service::events::{Again, Resent};
 use service::{App, Error, Result};
 use wire::event::filter::Filter as FilterBody;
 
@@ -63,44 +63,57 @@ async fn deliveries(app: App, request: Request) -> Result<Response> {
             Error::invalid("InvalidParameter", message).at("state")
         })?),
     };
-    list(&app, &request, &[state]).await
+    let (place, page) = (Place::of(&request)?, Page::of(&request)?);
+    let key = place.id.key();
+    let some = app.subscription_deliveries(key, &page.after, state, page.top);
+    Ok(page.answer(&app, key, &some.await?))
 }
 
-/// `GET …/deadLetters`: what was given up, whether or not it is written to a container yet.
+/// `GET …/deadLetters?after=EVENT&$top=…`: what was given up, whether or not it is written to a container yet.
 async fn dead_letters(app: App, request: Request) -> Result<Response> {
-    let given_up = [
-        DeliveryState::Dead,
-        DeliveryState::DeadLettered,
-        DeliveryState::Dropped,
-    ];
-    list(&app, &request, &given_up.map(Some)).await
+    let (place, page) = (Place::of(&request)?, Page::of(&request)?);
+    let key = place.id.key();
+    let some = app.given_up_deliveries(key, &page.after, page.top);
+    Ok(page.answer(&app, key, &some.await?))
 }
 
-async fn list(app: &App, request: &Request, states: &[Option<DeliveryState>]) -> Result<Response> {
-    let place = Place::of(request)?;
-    let after = request.query("after").unwrap_or_default();
-    let top = super::top(request, PAGE)?;
-    let mut all = Vec::new();
-    for state in states {
-        let key = place.id.key();
-        all.extend(
-            app.subscription_deliveries(key, &after, *state, top)
-                .await?,
-        );
+/// Which deliveries are asked for.
+struct Page {
+    /// Those behind this event; "" for the first ones.
+    after: String,
+    top: u32,
+}
+
+impl Page {
+    fn of(request: &Request) -> Result<Self> {
+        let after = request.query("after").unwrap_or_default();
+        let top = super::top(request, PAGE)?;
+        Ok(Self {
+            after: after.into(),
+            top,
+        })
     }
-    all.sort_by(|a, b| a.event.cmp(&b.event));
-    all.truncate(top as usize);
-    let full = all.len() == top as usize;
-    let next = all
-        .last()
-        .filter(|_| full)
-        .map(|one| one.event.as_str().to_owned());
-    let value: Vec<_> = all.iter().map(delivery).collect();
-    let probation = app
-        .probation(place.id.key())
-        .map(|probation| json!({ "until": probation.until, "failures": probation.failures }));
-    let answer = json!({ "value": value, "after": next, "probation": probation });
-    Ok(super::json_ok(&answer))
+
+    /// Its `after` names the event that the next page begins behind, where there may be one; `probation` says that the
+    /// endpoint is spared.
+    fn answer(&self, app: &App, key: &str, deliveries: &[Listed]) -> Response {
+        let value: Vec<_> = deliveries.iter().map(listed).collect();
+        let last = deliveries
+            .last()
+            .filter(|_| deliveries.len() == self.top as usize);
+        let after = last.map(|one| &one.delivery.event);
+        let probation = app
+            .probation(key)
+            .map(|probation| json!({ "until": probation.until, "failures": probation.failures }));
+        super::json_ok(&json!({ "value": value, "after": after, "probation": probation }))
+    }
+}
+
+fn listed(one: &Listed) -> Value {
+    let mut shown = delivery(&one.delivery);
+    shown["eventType"] = one.kind.as_str().into();
+    shown["subject"] = one.subject.as_str().into();
+    shown
 }
 
 /// `GET …/deliveries/{event}/attempts`.
@@ -112,7 +125,7 @@ async fn attempts(app: App, request: Request) -> Result<Response> {
     Ok(super::json_ok(&json!({ "value": value })))
 }
 
-/// `POST …/deadLetters/resend` with `{"events":[…]}`, or without a body: everything that was given up.
+/// `POST …/deadLetters/resend` with `{"events":[…]}`, or without them: everything that was given up.
 async fn resend(app: App, request: Request) -> Result<Response> {
     let place = Place::of(&request)?;
     let body = body(&request)?;
@@ -120,7 +133,7 @@ async fn resend(app: App, request: Request) -> Result<Response> {
         Value::Null => Again::GivenUp,
         events => Again::Events(ids(events)?),
     };
-    resent(app.redeliver(place.id.key(), &again).await?)
+    redeliver(&app, place.id.key(), &again, &body).await
 }
 
 /// `POST …/replay` with `{"events":[…]}` or `{"from","to"?,"filter"?}`.
@@ -138,7 +151,7 @@ async fn replay(app: App, request: Request) -> Result<Response> {
         },
         events => Again::Events(ids(events)?),
     };
-    resent(app.redeliver(place.id.key(), &again).await?)
+    redeliver(&app, place.id.key(), &again, &body).await
 }
 
 /// `POST …/explain` with `{"event":"…"}`.
@@ -177,8 +190,11 @@ fn secrets(secrets: &[SecretString]) -> Response {
     super::json_ok(&json!({ "value": value }))
 }
 
-fn resent(count: u64) -> Result<Response> {
-    Ok(super::json_ok(&json!({ "events": count })))
+/// Has events again. Where the answer's `after` is not null there are more, for the same request with it.
+async fn redeliver(app: &App, key: &str, again: &Again, body: &Value) -> Result<Response> {
+    let after = body["after"].as_str().unwrap_or_default();
+    let Resent { events, after } = app.redeliver(key, again, after).await?;
+    Ok(super::json_ok(&json!({ "events": events, "after": after })))
 }
 
 fn body(request: &Request) -> Result<Value> {

@@ -9,7 +9,7 @@ async fn what_happened_can_be_looked_up_and_had_again() {
     use domain::event::DeliveryState;
     use domain::id::EventId;
 
-    use crate::events::Again;
+    use crate::events::{Again, Resent};
 
     let server = Server::start().await;
     let receiver = Receiver::start([Reply::Status(400)]).await;
@@ -29,6 +29,8 @@ async fn what_happened_can_be_looked_up_and_had_again() {
         .subscription_deliveries(key, "", None, 10)
         .await
         .unwrap();
+    assert!(deliveries.iter().all(|one| one.kind == "Contoso.Made"));
+    let deliveries: Vec<_> = deliveries.into_iter().map(|one| one.delivery).collect();
     let mut states: Vec<_> = deliveries.iter().map(|one| one.state.as_str()).collect();
     states.sort();
     assert_eq!(states, ["delivered", "dropped"]);
@@ -67,7 +69,8 @@ async fn what_happened_can_be_looked_up_and_had_again() {
     let unknown = app.explain_delivery(key, &EventId::new("no")).await;
     assert!(unknown.is_err());
 
-    assert_eq!(app.redeliver(key, &Again::GivenUp).await.unwrap(), 1);
+    let again = async |again: &Again| app.redeliver(key, again, "").await.unwrap().events;
+    assert_eq!(again(&Again::GivenUp).await, 1);
     receiver.requests(3).await;
     server.settled().await;
     let between = |from, to| Again::Between {
@@ -79,13 +82,25 @@ async fn what_happened_can_be_looked_up_and_had_again() {
         app.clock.now(),
         app.clock.now() + std::time::Duration::from_secs(1),
     );
-    assert_eq!(app.redeliver(key, &between(later, later)).await.unwrap(), 0);
-    assert_eq!(app.redeliver(key, &between(now, later)).await.unwrap(), 2);
+    assert_eq!(again(&between(later, later)).await, 0);
+    assert_eq!(again(&between(now, later)).await, 2);
     receiver.requests(5).await;
-    let again = Again::Events(vec![unwanted.id, EventId::new("no")]);
-    assert_eq!(app.redeliver(key, &again).await.unwrap(), 1);
+    let these = Again::Events(vec![unwanted.id, EventId::new("no")]);
+    assert_eq!(again(&these).await, 1);
     let ids = receiver.requests(6).await.last().unwrap().ids();
     assert_eq!(ids, ["b1"]);
+    // A request that is repeated goes on where the one before it ended.
+    server.settled().await;
+    let first = deliveries[0].event.as_str();
+    let rest = app.redeliver(key, &between(now, later), first).await;
+    assert_eq!(
+        rest.unwrap(),
+        Resent {
+            events: 1,
+            after: None
+        }
+    );
+    receiver.requests(7).await;
     server.app.stop().await;
 }
 
@@ -234,7 +249,7 @@ async fn dead_letters_go_to_a_bucket_and_are_dropped_when_it_is_out_of_reach() {
         deliveries
             .unwrap()
             .iter()
-            .map(|one| one.state)
+            .map(|one| one.delivery.state)
             .collect::<Vec<_>>()
     };
     server.publish(["a1"]).await;
