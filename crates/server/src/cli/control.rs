@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use service::Clock;
+use url::form_urlencoded;
 
 use super::client::Client;
 use super::{json, login};
@@ -48,15 +49,60 @@ impl<'c> Control<'c> {
         let text = response.text().await;
         let text = text.map_err(|error| self.client.unreachable(&error))?;
         if !status.is_success() {
-            let path = path.split('?').next().unwrap_or_default();
-            let said = json::error_of(&text);
-            return Err(Failure::failed(format!("{path} answers {status}{said}")));
+            let who = match json::error_of(&text) {
+                // Nothing else says what was asked.
+                said if said.is_empty() => format!("{} answers {status}", bare(path)),
+                said => format!("the server answers {status}{said}"),
+            };
+            return Err(Failure::failed(who));
         }
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::failed(format!("{path} does not answer JSON: {error}")))
+        serde_json::from_str(&text).map_err(|error| {
+            let path = bare(path);
+            Failure::failed(format!("{path} does not answer JSON: {error}"))
+        })
+    }
+
+    /// The resource ids of the topics or event subscriptions with this name, in any group.
+    pub async fn named(&self, kind: &str, name: &str) -> Result<Vec<String>> {
+        let filter = format!("name eq '{}'", name.replace('\'', "''"));
+        let filter: String = form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+        let query = format!("&$filter={filter}");
+        self.each_of(kind, &query, "id").await
+    }
+
+    /// The names of some of them.
+    pub async fn names(&self, kind: &str, most: usize) -> Result<Vec<String>> {
+        self.each_of(kind, &format!("&$top={most}"), "name").await
+    }
+
+    async fn each_of(&self, kind: &str, query: &str, property: &str) -> Result<Vec<String>> {
+        let subscription = self.subscription().await?;
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.EventGrid/{kind}?{API_VERSION}{query}"
+        );
+        let list = self.send(Method::GET, &path, None).await?;
+        let items = list["value"].as_array().into_iter().flatten();
+        Ok(items
+            .filter_map(|item| item[property].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// The first subscription of the control plane.
+    async fn subscription(&self) -> Result<String> {
+        let environment = self.client.environment.as_ref();
+        let known = environment.and_then(|environment| environment.control.as_ref());
+        if let Some(control) = known {
+            return Ok(control.subscription_id.clone());
+        }
+        let path = "/subscriptions?api-version=2022-12-01";
+        let list = self.send(Method::GET, path, None).await?;
+        let first = list["value"][0]["subscriptionId"].as_str();
+        first
+            .map(str::to_owned)
+            .ok_or_else(|| Failure::failed("there is no subscription that this sign-in may see"))
     }
 
     /// Makes the event subscription `name` to the events of `source`, and waits until it is in effect.
@@ -91,6 +137,10 @@ impl<'c> Control<'c> {
 /// What a subscription says whose events go to `endpoint`.
 pub fn to_webhook(endpoint: &str) -> Value {
     json!({ "destination": { "endpointType": "WebHook", "properties": { "endpointUrl": endpoint } } })
+}
+
+fn bare(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
 }
 
 fn subscription(source: &str, name: &str) -> String {

@@ -53,27 +53,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ring two phones, and show what happens when.
     Demo(demo::Demo),
-    /// Run a local server for developers: loopback only, well-known credentials.
     Dev(dev::Dev),
-    /// Run the server for real use.
     Serve(serve::Serve),
-    /// Run the device lab alone: stand-ins for APNs, FCM and Web Push, with virtual devices.
     Lab(lab::LabCommand),
-    /// Print how to reach a server.
     Env(env::Env),
-    /// Wait until a server is ready.
     Wait(wait::Wait),
-    /// Look for what is wrong with a server, and say how to mend it.
     Doctor(doctor::Doctor),
-    /// Place a call and show how each device is rung.
     Call(call::Call),
-    /// Send a notification to one device through a hub.
     Push(push::Push),
-    /// Publish events, and see what becomes of them.
     Event(event::Event),
-    /// Sign in to the control plane.
     Login(login::LoginCommand),
     /// Send a GET to the control plane, e.g. carillon GET "/subscriptions?api-version=2022-12-01".
     #[command(name = "GET")]
@@ -90,12 +79,9 @@ enum Command {
     /// Send a DELETE to the control plane.
     #[command(name = "DELETE")]
     Delete(verb::Verb),
-    /// Manage app registrations: who may sign in to the control plane.
     App(app::AppCommand),
-    /// Print a configuration to start from.
     #[command(hide = true)]
     Config(config::ConfigCommand),
-    /// Print completions for a shell.
     Completions(completions::Completions),
 }
 

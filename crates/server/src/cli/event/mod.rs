@@ -1,5 +1,7 @@
 //! `carillon event`: publish events, and see what became of them.
 
+mod again;
+mod deliveries;
 mod publish;
 mod subscription;
 mod tail;
@@ -9,7 +11,17 @@ use clap::{Args, Subcommand};
 use crate::failure::Result;
 
 /// Publish events, and see what becomes of them.
+///
+/// A subscription is named by its name, or by its resource id where several have the name. An event is named by the id
+/// that its receiver got in the header aeg-output-event-id, and that `deliveries` lists.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Beside a `carillon dev`:
+  carillon event tail
+and in another shell:
+  carillon event publish '{\"n\":1}' --type Contoso.Ordered --subject /orders/1
+What became of the events of a subscription named orders:
+  carillon event deliveries orders --state pending")]
 pub struct Event {
     #[command(subcommand)]
     what: What,
@@ -17,20 +29,13 @@ pub struct Event {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Publish an event to a topic.
     Publish(publish::Publish),
-    /// Show events as they are delivered, until Ctrl-C.
     Tail(tail::Tail),
-    /// List the deliveries of a subscription.
-    Deliveries(subscription::Deliveries),
-    /// Show the attempts at delivering an event.
-    Attempts(subscription::Attempts),
-    /// Say why an event was or was not delivered.
-    Why(subscription::Why),
-    /// Deliver events again: some, or those of a time.
-    Replay(subscription::Replay),
-    /// List the events that could not be delivered, or deliver them again.
-    DeadLetters(subscription::DeadLetters),
+    Deliveries(deliveries::Deliveries),
+    Attempts(deliveries::Attempts),
+    Why(deliveries::Why),
+    Replay(again::Replay),
+    DeadLetters(again::DeadLetters),
 }
 
 impl Event {

@@ -9,12 +9,19 @@ use service::{Clock, Random};
 use wire::event::InputSchema;
 
 use crate::cli::client::{Client, Target};
+use crate::cli::control::{API_VERSION, Control};
 use crate::cli::json::error_of;
 use crate::data_dir::cannot;
 use crate::failure::{Failure, Result};
 
 /// Publish an event to a topic, in the schema that it takes.
+///
+/// The topic's key is looked up in the control plane unless it is given.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  carillon event publish '{\"n\":1}' --type Contoso.Ordered --subject /orders/1
+  carillon event publish @event.json --topic orders")]
 pub struct Publish {
     /// The event's data: JSON, or @FILE; for a topic with a custom schema the whole event [default: {}]
     data: Option<String>,
@@ -31,9 +38,9 @@ pub struct Publish {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=5000))]
     count: u16,
     /// The topic's name [default: the one in env.json]
-    #[arg(long, value_name = "NAME", requires = "key")]
+    #[arg(long, value_name = "NAME")]
     topic: Option<String>,
-    /// One of the topic's keys; `-` reads it from standard input
+    /// One of the topic's keys, for whoever is not signed in; `-` reads it from standard input
     #[arg(long, value_name = "KEY", requires = "topic")]
     key: Option<String>,
     #[command(flatten)]
@@ -43,7 +50,7 @@ pub struct Publish {
 impl Publish {
     pub(in crate::cli) async fn run(self) -> Result<()> {
         let client = self.target.find()?;
-        let (path, key) = self.topic(&client)?;
+        let (path, key) = self.topic(&client).await?;
         let schema = schema(&client, &path).await?;
         let data = self.data()?;
         let events: Vec<Value> = (0..self.count).map(|_| self.event(schema, &data)).collect();
@@ -83,20 +90,19 @@ impl Publish {
     }
 
     /// The path of the topic, and its key.
-    fn topic(&self, client: &Client) -> Result<(String, String)> {
+    async fn topic(&self, client: &Client) -> Result<(String, String)> {
         let seeded = client.environment.as_ref();
         let seeded = seeded.and_then(|environment| environment.eventgrid.as_ref());
+        let path = |name: &str| format!("/topics/{name}/api/events?{DATA_VERSION}");
         match (&self.topic, &self.key, seeded) {
-            (Some(name), Some(key), _) => Ok((
-                format!("/topics/{name}/api/events?api-version=2018-01-01"),
-                crate::cli::stdin_if_dash(key)?,
-            )),
-            (_, _, Some(topic)) => Ok((
-                format!("{}?api-version=2018-01-01", topic.endpoint),
+            (Some(name), Some(key), _) => Ok((path(name), crate::cli::stdin_if_dash(key)?)),
+            (Some(name), None, _) => Ok((path(name), key_of(client, name).await?)),
+            (None, _, Some(topic)) => Ok((
+                format!("{}?{DATA_VERSION}", topic.endpoint),
                 topic.key.clone(),
             )),
             _ => Err(Failure::usage("there is no topic in the server's env.json")
-                .way_out("name one with --topic NAME --key KEY")),
+                .way_out("name one with --topic NAME")),
         }
     }
 
@@ -132,6 +138,19 @@ impl Publish {
     }
 }
 
+/// A key of the topic with this name.
+async fn key_of(client: &Client, name: &str) -> Result<String> {
+    let control = Control::new(client).await?;
+    let topics = control.named("topics", name).await?;
+    let id = topics.first().ok_or_else(|| {
+        Failure::failed(format!("there is no topic {name}"))
+            .way_out("docs/events.md shows how to make one")
+    })?;
+    let path = format!("{id}/listKeys?{API_VERSION}");
+    let keys = control.send(Method::POST, &path, None).await?;
+    Ok(keys["key1"].as_str().unwrap_or_default().to_owned())
+}
+
 /// The schema that a topic takes, as it says itself.
 async fn schema(client: &Client, path: &str) -> Result<InputSchema> {
     let request = client.http.request(Method::OPTIONS, client.url(path)?);
@@ -150,3 +169,6 @@ async fn schema(client: &Client, path: &str) -> Result<InputSchema> {
         .find(|schema| said == Some(schema.name()))
         .ok_or_else(|| Failure::failed(format!("there is no such topic: {status}")))
 }
+
+/// The version of the publishers' requests.
+const DATA_VERSION: &str = "api-version=2018-01-01";

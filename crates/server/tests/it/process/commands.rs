@@ -70,6 +70,10 @@ fn an_event_is_published_in_the_schema_that_its_topic_takes() {
         "{}",
         stderr(&refused)
     );
+    let found = publish(&["--topic", "events"]);
+    assert!(found.status.success(), "{}", stderr(&found));
+    let unknown = publish(&["--topic", "nothing"]);
+    assert!(stderr(&unknown).contains("no topic nothing"));
     let unknown = publish(&["--topic", "nothing", "--key", server.text("client_id")]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
@@ -141,16 +145,25 @@ fn what_became_of_an_event_is_told_and_it_is_had_again() {
     });
     let subscription = of_topic.unwrap()["id"].as_str().unwrap();
     let listed = command(&["event", "deliveries", subscription]);
-    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let event = listed["value"][0]["event"].as_str().unwrap();
+    assert!(listed.contains("Contoso.A  carillon/test"), "{listed}");
+    let (event, _) = listed.split_once("  ").unwrap();
     let why = command(&["event", "why", subscription, event]);
+    assert!(why.contains("type      Contoso.A\n"), "{why}");
+    assert!(why.contains("wanted    yes\n"), "{why}");
+    let why = command(&["event", "why", subscription, event, "--json"]);
     let why: serde_json::Value = serde_json::from_str(&why).unwrap();
     assert_eq!(
         (&why["eventType"], &why["matches"]),
         (&"Contoso.A".into(), &true.into())
     );
-    command(&["event", "attempts", subscription, event]);
-    command(&["event", "dead-letters", subscription]);
+    assert_eq!(command(&["event", "attempts", subscription, event]), "");
+    assert_eq!(command(&["event", "dead-letters", subscription]), "");
+    let own = run(&[&["event", "why", subscription, "e-1"][..], &data_dir].concat());
+    assert!(
+        stderr(&own).contains("aeg-output-event-id"),
+        "{}",
+        stderr(&own)
+    );
 
     let name = subscription.rsplit('/').next().unwrap();
     let two = run(&[&["event", "why", name, event][..], &data_dir].concat());
@@ -158,19 +171,24 @@ fn what_became_of_an_event_is_told_and_it_is_had_again() {
     assert!(two.contains("are 2 event subscriptions tail-"), "{two}");
 
     // What is pending is not delivered again; it is delivered in a moment.
-    loop {
-        let again = command(&["event", "replay", subscription, "--event", event]);
-        let again: serde_json::Value = serde_json::from_str(&again).unwrap();
-        if again["events"] == 1 {
-            break;
-        }
-    }
+    let replay = ["event", "replay", subscription, "--event", event];
+    while !command(&replay).starts_with("1 event ") {}
     let shown = tail.wait_with_output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert_eq!(shown.matches("Contoso.A").count(), 2, "{shown}");
     let unknown = run(&[&["event", "why", "nothing", event][..], &data_dir].concat());
     assert_eq!(unknown.status.code(), Some(1));
     assert!(stderr(&unknown).contains("no event subscription nothing"));
+}
+
+#[test]
+fn the_help_of_a_command_says_more_than_the_list_of_commands() {
+    let list = run(&["event", "--help"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("Show the attempts at delivering an event\n"));
+    let own = run(&["event", "attempts", "--help"]);
+    let own = String::from_utf8(own.stdout).unwrap();
+    assert!(own.contains("how long it took"), "{own}");
 }
 
 #[test]
