@@ -118,6 +118,13 @@ impl Publishing {
     }
 }
 
+/// What a load balancer is told.
+async fn ready(server: &Process) -> StatusCode {
+    let http = server.client().build().unwrap();
+    let url = format!("{}/readyz", server.text("http_url"));
+    http.get(url).send().await.unwrap().status()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_database_loses_no_event_and_is_answered_503() {
     let Some(mut database) = Postgres::start() else {
@@ -134,6 +141,7 @@ async fn a_restart_of_the_database_loses_no_event_and_is_answered_503() {
             publishing.goes_on(100).await;
             database.stop(how);
             publishing.fails().await;
+            assert_eq!(ready(&server).await, StatusCode::SERVICE_UNAVAILABLE);
             database.start_again();
         }
         publishing.goes_on(100).await;
@@ -143,6 +151,7 @@ async fn a_restart_of_the_database_loses_no_event_and_is_answered_503() {
     let (accepted, ()) = tokio::join!(publishers, restarts);
     let accepted: BTreeSet<usize> = accepted.into_iter().flatten().collect();
     until_complete(&webhook, &accepted).await;
+    assert_eq!(ready(&server).await, StatusCode::OK);
     server.signal("TERM");
     assert!(server.ended_well());
 }
