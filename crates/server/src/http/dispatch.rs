@@ -23,6 +23,7 @@ use super::error::{self, Surface};
 use super::request::Request;
 use super::route::{Found, Params, Route, Table};
 use super::trace::Trace;
+use super::unattended::Unattended;
 use super::watch::Watch;
 
 /// How long a body may take to arrive, unless the configuration says otherwise.
@@ -34,12 +35,14 @@ pub struct Service {
     app: App,
     table: Arc<Table>,
     body_timeout: Duration,
+    unattended: Unattended,
 }
 
 impl Service {
     /// The service of `table` on `app`.
     pub fn new(app: App, table: Table) -> Self {
         Self {
+            unattended: Unattended::new(app.tasks.clone()),
             app,
             table: Arc::new(table),
             body_timeout: BODY_TIMEOUT,
@@ -110,16 +113,18 @@ impl Service {
         }
         let body = body?;
         route.access.check_body(&parts, &body)?;
-        (route.handler)(
-            self.app.clone(),
-            Request {
-                parts,
-                params,
-                principal,
-                body,
-            },
-        )
-        .await
+        let reads = parts.method.is_safe();
+        let request = Request {
+            parts,
+            params,
+            principal,
+            body,
+        };
+        let answer = (route.handler)(self.app.clone(), request);
+        match reads {
+            true => answer.await,
+            false => self.unattended.carry_out(answer).await,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod route;
 mod set_up;
 mod topics;
 mod trace;
+mod unattended;
 mod watch;
 
 pub use dispatch::Service;

@@ -17,7 +17,8 @@ use super::access::Access;
 use super::error::Surface;
 use super::request::Request;
 
-type Answer = Pin<Box<dyn Future<Output = service::Result<Response>> + Send>>;
+/// What a handler comes to.
+pub type Answer = Pin<Box<dyn Future<Output = service::Result<Response>> + Send>>;
 
 /// One row of the table.
 pub struct Route {

@@ -80,6 +80,27 @@ async fn a_phone_gets_the_push_and_the_sender_the_verdict() {
     assert!(details.contains("<ApnsOutcomeCounts><Outcome><Name>Success</Name><Count>1</Count>"));
 }
 
+/// Its retry is told that it was sent, and so it was.
+#[tokio::test]
+async fn a_send_whose_client_hangs_up_reaches_the_phone() {
+    let (hub, phones) = start().await;
+    let iphone = phones.iphone("alert").await;
+    let headers = [
+        APPLE,
+        ("ServiceBusNotification-DeviceHandle", iphone.token.as_str()),
+        ("x-ms-client-request-id", "r1"),
+    ];
+    {
+        let mut sending = pin!(hub.request("POST", DIRECT, &headers, BODY));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+    }
+    let again = hub.request("POST", DIRECT, &headers, BODY).await;
+    assert_eq!(again.status, 201);
+    let delivery = delivery(&hub, &again).await;
+    assert_eq!(delivery["outcome"], "Success");
+    assert_eq!(iphone.pushes().await.len(), 1);
+}
+
 #[tokio::test]
 async fn fcm_and_gcm_bodies_reach_an_android_phone_with_its_token() {
     let (hub, phones) = start().await;
