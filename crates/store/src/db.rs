@@ -11,10 +11,11 @@ use std::time::Duration;
 use domain::time::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlitePool, Transaction};
 
 use crate::schema::migrator;
 use crate::seal::Seal;
+use crate::sqlite::{Writer, Writing};
 use crate::{Error, Result};
 
 /// An open database.
@@ -26,7 +27,7 @@ pub struct Store {
 
 #[derive(Clone)]
 pub(crate) enum Engine {
-    Sqlite { read: SqlitePool, write: SqlitePool },
+    Sqlite { read: SqlitePool, write: Writer },
     Postgres(PgPool),
 }
 
@@ -37,7 +38,7 @@ pub struct Tx {
 }
 
 pub(crate) enum TxInner {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Writing),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -46,14 +47,35 @@ pub(crate) enum TxInner {
 macro_rules! tx {
     ($tx:expr, $method:ident, $query:expr) => {
         match &mut $tx.inner {
-            $crate::db::TxInner::Sqlite(connection) => $query
-                .$method(&mut **connection)
-                .await
-                .map(|done| $crate::db::rows!($method, done)),
+            $crate::db::TxInner::Sqlite(writing) => match writing.executor().await {
+                Ok(writing) => $query
+                    .$method(writing)
+                    .await
+                    .map(|done| $crate::db::rows!($method, done)),
+                Err(error) => Err(error),
+            },
             $crate::db::TxInner::Postgres(connection) => $query
                 .$method(&mut **connection)
                 .await
                 .map(|done| $crate::db::rows!($method, done)),
+        }
+    };
+}
+
+/// A statement of this text that nobody waits for: `note!(self, sql, |query| …)` binds it. SQLite runs it with the
+/// next, PostgreSQL at once. Parameters are those of [`Tx::values`].
+macro_rules! note {
+    ($tx:expr, $sql:expr, |$query:ident| $bound:expr) => {
+        match &mut $tx.inner {
+            $crate::db::TxInner::Sqlite(writing) => {
+                let mut $query = writing.statement(&$sql);
+                let bound = $bound;
+                writing.note(bound).await
+            }
+            $crate::db::TxInner::Postgres(connection) => {
+                let mut $query = sqlx::query(sqlx::AssertSqlSafe($sql.as_str()));
+                $bound.execute(&mut **connection).await.map(drop)
+            }
         }
     };
 }
@@ -84,7 +106,7 @@ macro_rules! rows {
     };
 }
 
-pub(crate) use {read, rows, tx};
+pub(crate) use {note, read, rows, tx};
 
 /// PostgreSQL's alone.
 const CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
@@ -117,10 +139,9 @@ impl Store {
         let engine = if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url)?.read_only(true);
             let pool = SqlitePoolOptions::new().max_connections(1);
-            let pool = pool.connect_with(options).await?;
             Engine::Sqlite {
-                read: pool.clone(),
-                write: pool,
+                read: pool.connect_with(options.clone()).await?,
+                write: Writer::new(options.clone(), options.connect().await?),
             }
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options =
@@ -189,10 +210,20 @@ impl Store {
 }
 
 impl Tx {
+    /// Before `rows` more are noted: runs what was noted so far, unless both are few. Each pair of two lengths is a text
+    /// of its own to prepare and to keep.
+    pub(crate) async fn make_room_for(&mut self, rows: usize) -> Result<()> {
+        match &mut self.inner {
+            TxInner::Sqlite(writing) => writing.make_room_for(rows).await?,
+            TxInner::Postgres(_) => {}
+        }
+        Ok(())
+    }
+
     /// Makes everything done in the transaction durable.
     pub async fn commit(self) -> Result<()> {
         match self.inner {
-            TxInner::Sqlite(inner) => inner.commit().await?,
+            TxInner::Sqlite(writing) => writing.commit().await?,
             TxInner::Postgres(inner) => inner.commit().await?,
         }
         Ok(())
@@ -210,21 +241,14 @@ impl Engine {
             // A statement of many rows notes how to undo itself: in memory, not in a file for each.
             .pragma("temp_store", "memory")
             .statement_cache_capacity(STATEMENTS);
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // SQLite rolls back by itself when the disk is full, and sqlx then counts a transaction too many: what it
-            // takes for a commit would end a savepoint and nothing more.
-            .before_acquire(|connection, _| {
-                let is_clean = !connection.is_in_transaction();
-                Box::pin(async move { Ok(is_clean) })
-            })
-            .connect_with(options.clone())
-            .await?;
-        migrator().run(&write).await?;
+        let mut connection = options.connect().await?;
+        migrator().run(&mut connection).await?;
+        let write = Writer::new(options.clone(), connection);
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Its thread always answers: a test before each use is a trip there and back for nothing.
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self::Sqlite { read, write })
@@ -276,7 +300,7 @@ mod tests {
         tx.commit().await
     }
 
-    /// SQLite rolls back by itself then, and sqlx does not know.
+    /// SQLite rolls back by itself then.
     #[tokio::test]
     async fn what_is_committed_after_the_disk_was_full_is_there_for_others() {
         let dir = tempfile::tempdir().unwrap();
@@ -285,12 +309,13 @@ mod tests {
         let Engine::Sqlite { write, .. } = &store.engine else {
             unreachable!("it is SQLite")
         };
-        let full = "pragma max_page_count = 1";
-        sqlx::query(full).execute(write).await.unwrap();
+        let mut writing = write.begin().await.unwrap();
+        let full = sqlx::query("pragma max_page_count = 1");
+        full.execute(&mut writing).await.unwrap();
+        writing.commit().await.unwrap();
         let error = insert(&store, 100_000).await.unwrap_err();
         assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-        let room = "pragma max_page_count = 1000000";
-        sqlx::query(room).execute(write).await.unwrap();
+        // The next connection has room again.
         drop(store.begin().await.unwrap());
         insert(&store, 10).await.unwrap();
         let seen = store.meta(&"x".repeat(10)).await.unwrap();

@@ -12,7 +12,7 @@ use domain::id::{DestinationId, EventId, NodeId};
 use domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use crate::db::{read, tx};
+use crate::db::{note, read, tx};
 use crate::events::EventRow;
 use crate::values::chunks;
 use crate::{Error, Result, Store, Tx};
@@ -261,8 +261,7 @@ impl Tx {
     ) -> Result<()> {
         for chunk in chunks(deliveries) {
             let sql = insert(&self.values(chunk.len(), NEW_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for delivery in chunk.iter().map(Borrow::borrow) {
                     query = query
                         .bind(delivery.event.id.as_str())
@@ -286,10 +285,12 @@ impl Tx {
         settled: &[impl Borrow<Settlement>],
         node: &NodeId,
     ) -> Result<()> {
+        if !settled.is_empty() {
+            self.make_room_for(settled.len()).await?;
+        }
         for chunk in chunks(settled) {
             let sql = settle(&self.values(chunk.len(), SETTLED_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for one in chunk.iter().map(Borrow::borrow) {
                     let last = one.last.as_ref();
                     query = query
@@ -317,8 +318,7 @@ impl Tx {
             .collect();
         for chunk in chunks(&attempts) {
             let sql = log(&self.values(chunk.len(), ATTEMPT_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for (one, attempt) in chunk {
                     let took = i64::try_from(attempt.took.as_micros()).unwrap_or(i64::MAX);
                     query = query

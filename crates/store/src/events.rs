@@ -9,10 +9,10 @@ use std::sync::Arc;
 use domain::event::Event;
 use domain::id::{EventId, NodeId, SourceId};
 use domain::time::Timestamp;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use wire::event::InputSchema;
 
-use crate::db::{read, tx};
+use crate::db::{note, read, tx};
 use crate::event_deliveries::NewDelivery;
 use crate::values::chunks;
 use crate::{Error, Result, Store, Tx};
@@ -167,8 +167,7 @@ impl Tx {
     pub async fn insert_events(&mut self, events: &[impl Borrow<Event>]) -> Result<()> {
         for chunk in chunks(events) {
             let sql = insert(&self.values(chunk.len(), COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for event in chunk.iter().map(Borrow::borrow) {
                     query = query
                         .bind(event.id.as_str())

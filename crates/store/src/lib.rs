@@ -24,6 +24,7 @@ mod repeats;
 mod resources;
 mod schema;
 pub mod seal;
+mod sqlite;
 mod values;
 
 pub use calls::ReadCall;

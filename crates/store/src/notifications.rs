@@ -12,7 +12,7 @@ use domain::push::Attempted;
 use domain::time::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use crate::db::{read, tx};
+use crate::db::{note, read, tx};
 use crate::values::chunks;
 use crate::{Result, Store, Tx};
 
@@ -189,10 +189,12 @@ impl Tx {
 
     /// Records how deliveries ended. What has been settled before stays as it is.
     pub async fn settle_deliveries(&mut self, ended: &[impl Borrow<Settlement>]) -> Result<()> {
+        if !ended.is_empty() {
+            self.make_room_for(ended.len()).await?;
+        }
         for chunk in chunks(ended) {
             let sql = settle_deliveries(&self.values(chunk.len(), SETTLEMENT_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for one in chunk.iter().map(Borrow::borrow) {
                     let attempted = &one.attempted;
                     let (outcome, detail) = outcome_columns(&attempted.outcome);
@@ -234,8 +236,7 @@ impl Tx {
     async fn insert_rows(&mut self, node: &NodeId, rows: &[NewRow<'_>]) -> Result<()> {
         for chunk in chunks(rows) {
             let sql = insert_notifications(&self.values(chunk.len(), NOTIFICATION_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for row in chunk {
                     let notification = row.notification;
                     let (hub, communication) = hub_columns(&notification.hub);
@@ -271,8 +272,7 @@ impl Tx {
             .collect();
         for chunk in chunks(&targets) {
             let sql = insert_deliveries(&self.values(chunk.len(), DELIVERY_COLUMNS));
-            tx!(self, execute, {
-                let mut query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            note!(self, sql, |query| {
                 for (id, ordinal, target) in chunk {
                     let device = target.device.as_ref();
                     query = query
