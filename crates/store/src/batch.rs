@@ -1,14 +1,17 @@
 //! Group commit: many callers, one statement, one fsync.
 //!
 //! A [`Batcher`] is a bounded queue and one task. The task takes whatever has queued up while the last
-//! commit ran, hands it to `commit` as one batch, and answers each caller afterwards. There is no timer:
-//! an idle store commits a single row at once, a busy one commits hundreds together.
+//! commit ran, hands it to `commit` as one batch, and answers each caller afterwards. An idle store commits a
+//! single row at once, a busy one hundreds together. What nobody waits for ([`Batcher::submit_idly`]) is no reason for
+//! a commit: it goes with the next one, or after some milliseconds.
 //!
 //! What makes a batch cheap, by what it cost without (`docs/benchmarks.md`):
 //!
 //! - One statement of many rows a table, its parameters written by [`Tx::values`](crate::Tx::values), in chunks of few
 //!   lengths so that statements are prepared once. Nothing that answers a row for each row (`returning`): every
 //!   answered row is a message between threads.
+//! - On SQLite few trips to the thread of the connection: what nobody waits for is noted and goes with the next statement
+//!   or the commit. See `sqlite.rs`.
 //! - One batcher for all hot writes of a subject, its items an enum: two batchers wait for each other's commit, and
 //!   write the pages that they share twice. See `notifications/writer.rs`.
 //! - Ids that grow with time, so that new rows go to the end of an index. A random id dirties a page of its own.
@@ -16,6 +19,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -29,6 +33,7 @@ pub struct Batcher<T, R> {
 
 struct Waiting<T, R> {
     item: Arc<T>,
+    idle: bool,
     answer: oneshot::Sender<Result<R>>,
 }
 
@@ -39,6 +44,8 @@ pub struct Limits {
     pub queue: usize,
     /// Items in one commit.
     pub batch: usize,
+    /// How long what nobody waits for may stay in memory; a crash meanwhile repeats what it is about.
+    pub patience: Duration,
 }
 
 impl<T, R> Clone for Batcher<T, R> {
@@ -63,16 +70,26 @@ where
         Fut: Future<Output = Result<Vec<R>>> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(limits.queue);
-        tracker.spawn(run(waiting, limits.batch, commit));
+        tracker.spawn(run(waiting, limits, commit));
         Self { queue }
     }
 
     /// Queues `item` and waits until it is durable.
     pub async fn submit(&self, item: T) -> Result<R> {
+        self.queue(item, false).await
+    }
+
+    /// Queues `item`, which is in no hurry: it goes with a commit that somebody else waits for, if there is one soon.
+    pub async fn submit_idly(&self, item: T) -> Result<R> {
+        self.queue(item, true).await
+    }
+
+    async fn queue(&self, item: T, idle: bool) -> Result<R> {
         let (answer, answered) = oneshot::channel();
         self.queue
             .try_send(Waiting {
                 item: Arc::new(item),
+                idle,
                 answer,
             })
             .map_err(|full| match full {
@@ -83,14 +100,18 @@ where
     }
 }
 
-async fn run<T, R, F, Fut>(mut queue: mpsc::Receiver<Waiting<T, R>>, limit: usize, commit: F)
+async fn run<T, R, F, Fut>(mut queue: mpsc::Receiver<Waiting<T, R>>, limits: Limits, commit: F)
 where
     T: Send + Sync,
     F: Fn(Vec<Arc<T>>) -> Fut,
     Fut: Future<Output = Result<Vec<R>>>,
 {
+    let limit = limits.batch;
     let mut batch = Vec::with_capacity(limit);
     while queue.recv_many(&mut batch, limit).await > 0 {
+        let company = wait_for_company(&mut queue, &mut batch, limit);
+        // Without company it goes alone.
+        let _ = tokio::time::timeout(limits.patience, company).await;
         // Whoever else is about to submit comes along: the first of many would otherwise have a commit to itself.
         tokio::task::yield_now().await;
         while batch.len() < limit
@@ -144,6 +165,20 @@ fn refuse<T, R>(all: impl Iterator<Item = Waiting<T, R>>, cause: &Arc<sqlx::Erro
     }
 }
 
+/// Waits until somebody is in a hurry, or there is no room for more.
+async fn wait_for_company<T, R>(
+    queue: &mut mpsc::Receiver<Waiting<T, R>>,
+    batch: &mut Vec<Waiting<T, R>>,
+    limit: usize,
+) {
+    while batch.len() < limit && batch.iter().all(|waiting| waiting.idle) {
+        let room = limit - batch.len();
+        if queue.recv_many(batch, room).await == 0 {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -153,6 +188,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         queue: 64,
         batch: 16,
+        patience: Duration::from_secs(3_600),
     };
 
     #[tokio::test]
@@ -195,6 +231,46 @@ mod tests {
         }
     }
 
+    /// Counts commits, and how many items each of them has.
+    fn counting(sizes: &Arc<std::sync::Mutex<Vec<usize>>>, limits: Limits) -> Batcher<u32, u32> {
+        let sizes = Arc::clone(sizes);
+        Batcher::start(&TaskTracker::new(), limits, move |items: Vec<Arc<u32>>| {
+            sizes.lock().unwrap().push(items.len());
+            async move { Ok(items.iter().map(|item| **item).collect()) }
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_hurry_goes_with_the_next_that_is() {
+        let sizes = Arc::default();
+        let batcher = counting(&sizes, LIMITS);
+        let mut idle = futures_util::future::join_all((0..3).map(|n| batcher.submit_idly(n)));
+        for _ in 0..8 {
+            assert!(futures_util::poll!(&mut idle).is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert!(sizes.lock().unwrap().is_empty(), "nobody waits for these");
+        assert_eq!(batcher.submit(3).await.unwrap(), 3);
+        assert_eq!(idle.await.len(), 3);
+        assert_eq!(*sizes.lock().unwrap(), [4]);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_hurry_goes_alone_if_nothing_comes_or_no_more_fits() {
+        let sizes = Arc::default();
+        let many = u32::try_from(LIMITS.batch).unwrap();
+        let full = counting(&sizes, LIMITS);
+        let all = futures_util::future::join_all((0..many).map(|n| full.submit_idly(n)));
+        assert_eq!(all.await.len(), LIMITS.batch);
+        let limits = Limits {
+            patience: Duration::from_millis(1),
+            ..LIMITS
+        };
+        let alone = counting(&sizes, limits);
+        assert_eq!(alone.submit_idly(7).await.unwrap(), 7);
+        assert_eq!(*sizes.lock().unwrap(), [LIMITS.batch, 1]);
+    }
+
     #[tokio::test]
     async fn where_the_database_is_gone_nobody_waits_for_a_try_of_each() {
         let commits = Arc::new(AtomicUsize::new(0));
@@ -222,7 +298,11 @@ mod tests {
     async fn a_full_queue_is_an_answer() {
         let batcher = Batcher::start(
             &TaskTracker::new(),
-            Limits { queue: 1, batch: 1 },
+            Limits {
+                queue: 1,
+                batch: 1,
+                ..LIMITS
+            },
             |_: Vec<Arc<u32>>| std::future::pending::<Result<Vec<u32>>>(),
         );
         let stuck: Vec<_> = (0..8).map(|n| batcher.submit(n)).collect();

@@ -31,6 +31,8 @@ mod sweep;
 mod token;
 mod topics;
 
+use std::time::Duration;
+
 use domain::id::NodeId;
 use store::Store;
 use store::batch::Limits;
@@ -81,6 +83,7 @@ impl Deliveries {
 const BATCH: Limits = Limits {
     queue: 16_384,
     batch: 512,
+    patience: Duration::from_millis(5),
 };
 
 #[cfg(test)]

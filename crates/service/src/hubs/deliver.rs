@@ -60,6 +60,7 @@ const CANCELLED: &str = "cancelled: the user need not be rung any more";
 const BATCH: Limits = Limits {
     queue: 16_384,
     batch: 512,
+    patience: Duration::from_millis(5),
 };
 
 impl Sends {

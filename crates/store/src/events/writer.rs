@@ -26,9 +26,10 @@ impl EventWriter {
         recorded.ok_or(Error::Stopping)
     }
 
-    /// Records what follows from one request; durable once this returns.
+    /// Records what follows from one request; durable once this returns. It takes its time: who loses it in a crash
+    /// delivers again.
     pub async fn settle(&self, settled: Vec<Settlement>) -> Result<()> {
-        self.0.submit(Write::Settle(settled)).await.map(drop)
+        self.0.submit_idly(Write::Settle(settled)).await.map(drop)
     }
 }
 

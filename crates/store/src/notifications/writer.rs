@@ -24,9 +24,12 @@ impl Writer {
         accepted.ok_or(Error::Stopping)
     }
 
-    /// Records how a delivery ended; durable once this returns.
+    /// Records how a delivery ended; durable once this returns. It takes its time: who loses it in a crash sends again.
     pub async fn settle(&self, settlement: Settlement) -> Result<()> {
-        self.0.submit(Write::Settle(settlement)).await.map(drop)
+        self.0
+            .submit_idly(Write::Settle(settlement))
+            .await
+            .map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Group commit: what many callers hand in together is durable together, and each gets its own answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use store::batch::{Batcher, Limits};
 use store::{Result, Store};
@@ -11,6 +12,7 @@ pub async fn chapter(store: &Store) {
     let limits = Limits {
         queue: 64,
         batch: 16,
+        patience: Duration::from_millis(5),
     };
     let writer = store.clone();
     let batcher = Batcher::start(&tracker, limits, move |names| {
@@ -29,6 +31,8 @@ pub async fn chapter(store: &Store) {
         let kept = store.meta(&name).await.unwrap();
         assert_eq!(kept.as_deref(), Some("here"), "{name} was answered first");
     }
+    assert_eq!(batcher.submit_idly("idle".to_owned()).await.unwrap(), 4);
+    assert_eq!(store.meta("idle").await.unwrap().as_deref(), Some("here"));
     drop(batcher);
     tracker.close();
     tracker.wait().await;

@@ -18,6 +18,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
 const LIMITS: Limits = Limits {
     queue: 64,
     batch: 16,
+    patience: Duration::from_millis(5),
 };
 const VERSION: &str = "story.version";
 

@@ -146,6 +146,7 @@ async fn many_are_accepted_and_settled_in_batches(store: &Store) {
     let limits = Limits {
         queue: 1000,
         batch: 500,
+        patience: Duration::from_millis(5),
     };
     let writer = store.sends(node(), &tasks, limits);
     // 300 requests, of which every third is a repeat of the one before it.
