@@ -74,28 +74,81 @@ struct Run<'o> {
     bytes: usize,
 }
 
-/// Runs every combination and prints its report.
+/// Runs every combination: one is reported in full, several in a line each, and in JSON as an array.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    for &bytes in &options.bytes {
-        for &filters in &options.filters {
-            for &subscriptions in &options.subscriptions {
-                for &publishers in &options.publishers {
-                    let run = Run {
+    let runs = Run::all(options);
+    if let [run] = &*runs {
+        return run.measure(&runtime)?.print(options.json);
+    }
+    if !options.json {
+        println!("{}", Run::HEAD);
+    }
+    let mut reports = Vec::new();
+    for run in &runs {
+        let report = run.measure(&runtime)?;
+        if !options.json {
+            println!("{}", run.line(&report));
+        }
+        reports.push(report);
+    }
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    Ok(())
+}
+
+impl<'o> Run<'o> {
+    fn all(options: &'o Options) -> Vec<Self> {
+        let mut runs = Vec::new();
+        for &bytes in &options.bytes {
+            for &filters in &options.filters {
+                for &subscriptions in &options.subscriptions {
+                    runs.extend(options.publishers.iter().map(|&publishers| Self {
                         options,
                         publishers,
                         subscriptions,
                         filters,
                         bytes,
-                    };
-                    run.measure(&runtime)?.print(options.json)?;
+                    }));
                 }
             }
         }
+        runs
     }
-    Ok(())
+
+    const HEAD: &'static str = "  bytes  filters  subscriptions  publishers   requests/s  deliveries/s   CPU µs/event     p50 ms     p99 ms   p99.9 ms   MB";
+
+    /// A line below [`Run::HEAD`].
+    fn line(&self, report: &Report) -> String {
+        let filters = match self.filters {
+            Filters::Off => "off",
+            Filters::On => "on",
+        };
+        let mut line = format!(
+            "{:>7}  {filters:>7}  {:>13}  {:>10}",
+            self.bytes, self.subscriptions, self.publishers
+        );
+        // What `measure` reports: requests, then deliveries, and first of all sizes the memory.
+        let [requests, events] = &report.rows[..] else {
+            return line;
+        };
+        line.push_str(&format!(
+            "  {:>11.0}  {:>12.0}  {:>13.1}  {:>9.2}  {:>9.2}  {:>9.2}",
+            requests.per_second,
+            events.per_second,
+            events.cpu_micros.unwrap_or_default(),
+            events.p50_ms,
+            events.p99_ms,
+            events.p999_ms
+        ));
+        for (_, bytes) in report.bytes.iter().take(1) {
+            line.push_str(&format!("  {:>3.0}", *bytes as f64 / 1e6));
+        }
+        line
+    }
 }
 
 impl Run<'_> {
