@@ -106,8 +106,7 @@ impl Writing {
     /// A statement to be bound and given to [`Writing::note`]. Its parameters are `?`: numbers would count what was
     /// noted before.
     pub(crate) fn statement(&mut self, sql: &str) -> Query<'static, Sqlite, SqliteArguments> {
-        let after = if self.noted.is_empty() { "" } else { "; " };
-        self.noted.extend([after, sql]);
+        self.append(sql);
         sqlx::query_with("", std::mem::take(&mut self.arguments))
     }
 
@@ -140,7 +139,7 @@ impl Writing {
 
     /// Runs what was noted, unless that is `begin` alone.
     async fn send_noted(&mut self) -> sqlx::Result<()> {
-        match self.arguments.len() == 0 {
+        match self.noted.is_empty() || self.noted == BEGIN {
             true => Ok(()),
             false => self.send().await,
         }
@@ -151,11 +150,15 @@ impl Writing {
         if self.noted == BEGIN {
             return Ok(());
         }
-        let after = if self.noted.is_empty() { "" } else { "; " };
-        self.noted.extend([after, COMMIT]);
+        self.append(COMMIT);
         self.send().await?;
         self.open.in_transaction = false;
         Ok(())
+    }
+
+    fn append(&mut self, sql: &str) {
+        let after = if self.noted.is_empty() { "" } else { "; " };
+        self.noted.extend([after, sql]);
     }
 
     async fn send(&mut self) -> sqlx::Result<()> {
