@@ -1,30 +1,28 @@
 //! What a server runs with: defaults, then the configuration file, then the environment, then the command line.
 
 mod calls;
+mod events;
 pub mod example;
+mod limits;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use service::hubs::SendsConfig;
-use service::identity::IdentityRates;
 use service::push::LanesConfig;
 use url::Url;
 use uuid::Uuid;
 
 pub use calls::Calls;
+pub use events::{Events, Storage};
+pub use limits::Limits;
 
-use crate::app::Mode;
 use crate::app::device_lab::Addresses;
 use crate::failure::{Failure, Result};
 
@@ -93,28 +91,6 @@ pub struct Certificates {
     pub key: PathBuf,
 }
 
-/// Bounds on what clients may take.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Connections at once, per port; the next ones wait to be accepted.
-    pub connections: usize,
-    /// Seconds a client has to send a request's header, and that an idle connection is kept.
-    pub header_seconds: u64,
-    /// Seconds a client has to send a request's body.
-    pub body_seconds: u64,
-    /// Seconds a client has for the TLS handshake.
-    pub handshake_seconds: u64,
-    /// Bytes of a request's header.
-    pub header_bytes: usize,
-    /// Seconds that requests under way get when the server stops.
-    pub drain_seconds: u64,
-    /// How often in thirty seconds a communication resource may create users, and how often issue tokens.
-    pub identity_issues: u32,
-    /// How often in thirty seconds a communication resource may delete users, and how often revoke tokens.
-    pub identity_revocations: u32,
-}
-
 /// How pushes are sent and kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -145,48 +121,6 @@ pub struct Webhooks {
     pub plain_http: PlainHttp,
     /// PEM: certificates of receivers' authorities, believed beside the machine's.
     pub ca_file: Option<PathBuf>,
-}
-
-/// How event subscriptions are made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Events {
-    /// `WebHook-Request-Origin` of the handshake of CloudEvents.
-    pub origin: String,
-    /// How long the validation URL of a webhook can be visited.
-    pub validation_minutes: u64,
-    /// How long dead letters wait for others to be written with.
-    pub dead_letter_seconds: u64,
-    /// The URLs of functions, or of the apps that they are in, by resource id.
-    pub functions: BTreeMap<String, String>,
-    /// What stands behind the storage accounts that dead letters go to, by account name.
-    pub storage: BTreeMap<String, Storage>,
-}
-
-/// What stands behind a storage account.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Storage {
-    /// Buckets.
-    S3 {
-        /// Of Amazon unless it is named.
-        endpoint: Option<String>,
-        /// `us-east-1` and the like.
-        region: String,
-        /// Whose key.
-        access_key_id: String,
-        /// The key.
-        #[serde(skip_serializing)]
-        secret_access_key: SecretString,
-    },
-    /// Blob containers.
-    Azure {
-        /// Of Azure unless it is named: Azurite.
-        endpoint: Option<String>,
-        /// The key of the account.
-        #[serde(skip_serializing)]
-        access_key: SecretString,
-    },
 }
 
 /// Where unencrypted requests may go.
@@ -226,18 +160,6 @@ pub enum LogFormat {
     Json,
 }
 
-impl Default for Events {
-    fn default() -> Self {
-        Self {
-            origin: "eventgrid.azure.net".to_owned(),
-            validation_minutes: 10,
-            dead_letter_seconds: 300,
-            functions: BTreeMap::new(),
-            storage: BTreeMap::new(),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -262,21 +184,6 @@ impl Default for Config {
             webhooks: Webhooks::default(),
             events: Events::default(),
             lab: Lab::default(),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            header_seconds: 30,
-            body_seconds: 30,
-            handshake_seconds: 10,
-            header_bytes: 64 * 1024,
-            drain_seconds: 8,
-            identity_issues: 1000,
-            identity_revocations: 500,
         }
     }
 }
@@ -394,14 +301,6 @@ impl Push {
     }
 }
 
-impl Events {
-    fn check(&self) -> Result<()> {
-        let (minutes, seconds) = (self.validation_minutes, self.dead_letter_seconds);
-        within("events.validation_minutes", minutes, 1..=1_440)?;
-        within("events.dead_letter_seconds", seconds, 0..=86_400)
-    }
-}
-
 /// Insists that a number can work.
 fn within<N: PartialOrd + Display>(key: &str, value: N, range: RangeInclusive<N>) -> Result<()> {
     if range.contains(&value) {
@@ -409,56 +308,6 @@ fn within<N: PartialOrd + Display>(key: &str, value: N, range: RangeInclusive<N>
     }
     let (least, most) = range.into_inner();
     Err(Failure::usage(format!("`{key}` must be {least} to {most}")))
-}
-
-impl Limits {
-    /// How long a client has to send a request's header.
-    pub fn header_timeout(&self) -> Duration {
-        Duration::from_secs(self.header_seconds)
-    }
-
-    /// How long a client has to send a request's body.
-    pub fn body_timeout(&self) -> Duration {
-        Duration::from_secs(self.body_seconds)
-    }
-
-    /// How long a client has for the TLS handshake.
-    pub fn handshake_timeout(&self) -> Duration {
-        Duration::from_secs(self.handshake_seconds)
-    }
-
-    /// How long requests under way get when the server stops.
-    pub fn drain_timeout(&self) -> Duration {
-        Duration::from_secs(self.drain_seconds)
-    }
-
-    /// The same for a process that may open so many files: three eighths of them for the connections of each port, so
-    /// that the database, push services and webhooks always find some.
-    #[must_use]
-    pub fn within(&self, files: Option<usize>) -> Self {
-        let most = files.map_or(usize::MAX, |files| (files / 8 * 3).max(1));
-        if most < self.connections {
-            tracing::debug!(
-                connections = most,
-                "each port takes fewer connections than `limits.connections`: the process may not open more files"
-            );
-        }
-        Self {
-            connections: self.connections.min(most),
-            ..self.clone()
-        }
-    }
-
-    /// How often identities may be asked for; in `carillon dev` as often as a test likes.
-    pub fn identity_rates(&self, mode: Mode) -> IdentityRates {
-        match mode {
-            Mode::Dev => IdentityRates::default(),
-            Mode::Serve => IdentityRates {
-                issue: NonZeroU32::new(self.identity_issues),
-                revoke: NonZeroU32::new(self.identity_revocations),
-            },
-        }
-    }
 }
 
 fn loopback(port: u16) -> SocketAddr {
