@@ -5,7 +5,7 @@ use std::time::Duration;
 use ::wire::acs::identifier::Identifier;
 use domain::call::{Call, Leg, Round, Verb};
 use domain::callback::Cause;
-use domain::connection::Connection;
+use domain::connection::{Connection, Invitation};
 use domain::fanout::Reach;
 use domain::id::ConnectionId;
 use domain::identity::UserId;
@@ -99,6 +99,25 @@ impl App {
             round.deadline = round.since;
         }
         Ok((round, reaches))
+    }
+
+    /// The step that rings whom an invitation is for, in a call that goes on.
+    pub(super) async fn invite(
+        &self,
+        communication: &Communication,
+        call: &Call,
+        invitation: Invitation,
+        ring: Duration,
+        shown: Shown,
+    ) -> Result<Step> {
+        let target = invitation.target.clone();
+        let leg = self.next_leg(&target, ring, 0);
+        let (round, reaches) = self.next_round(communication, call, leg, &shown).await?;
+        Ok(Step {
+            invitation: Some(invitation),
+            ringing: Some((reaches, shown)),
+            ..Step::of(Verb::Invite { target, round })
+        })
     }
 
     pub(super) fn connection_view(&self, connection: &Connection, call: &Call) -> Value {

@@ -70,20 +70,11 @@ impl App {
             "operationContext": invitation.operation.context,
             "invitationId": invitation.id,
         });
-        let (round, reaches) = self
-            .next_round(
-                communication,
-                &call,
-                self.next_leg(&target, ring, 0),
-                &shown,
-            )
-            .await?;
+        let invite = self.invite(communication, &call, invitation, ring, shown);
         let step = Step {
-            invitation: Some(invitation),
-            ringing: Some((reaches, shown)),
             reply: Reply::Is(without_null(answer)),
             repeat,
-            ..Step::of(Verb::Invite { target, round })
+            ..invite.await?
         };
         self.take_step(&call.id, &step).await
     }

@@ -1,7 +1,7 @@
 //! Transfers: a participant shall talk to somebody else.
 
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Verb};
+use domain::call::Call;
 use domain::connection::{Connection, Purpose};
 use domain::identity::UserId;
 use serde_json::Value;
@@ -66,20 +66,11 @@ impl App {
         }
         let purpose = Purpose::Transfer(transferee);
         let invitation = self.invitation(&connection, purpose, &target, operation);
-        let (round, reaches) = self
-            .next_round(
-                communication,
-                &call,
-                self.next_leg(&target, ring, 0),
-                &shown,
-            )
-            .await?;
+        let invite = self.invite(communication, &call, invitation, ring, shown);
         let step = Step {
             reply: Reply::Is(answer),
-            invitation: Some(invitation),
-            ringing: Some((reaches, shown)),
             repeat,
-            ..Step::of(Verb::Invite { target, round })
+            ..invite.await?
         };
         self.take_step(&call.id, &step).await
     }
