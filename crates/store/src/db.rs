@@ -115,7 +115,7 @@ const CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000000)::b
 const STATEMENTS: usize = 256;
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Store {

@@ -6,7 +6,6 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -21,6 +20,7 @@ use sqlx::{
 };
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
+use crate::db::ACQUIRE_TIMEOUT;
 use crate::{Error, Result};
 
 /// The writer; cheap to clone.
@@ -59,7 +59,7 @@ impl Writer {
     /// Waits until nobody else writes.
     pub(crate) async fn begin(&self) -> Result<Writing> {
         let lock = Arc::clone(&self.open).lock_owned();
-        let lock = tokio::time::timeout(PATIENCE, lock).await;
+        let lock = tokio::time::timeout(ACQUIRE_TIMEOUT, lock).await;
         let open = lock.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let mut open = OwnedMutexGuard::try_map(open, Option::as_mut)
             .map_err(|_| Error::from(sqlx::Error::PoolClosed))?;
@@ -259,8 +259,6 @@ const ENOUGH: usize = 1_024;
 /// Parameters that are few: what eight publishers publish at once.
 const FEW: usize = 128;
 const FEW_ROWS: usize = 8;
-/// How long a transaction waits for those before it.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
