@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 use wire::event::filter::{Filter as Spec, Operator};
 
+use crate::event::Event;
+
 /// A filter ready to be asked many times.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -29,6 +31,17 @@ pub struct View<'e> {
     pub subject: &'e str,
     /// The whole envelope as JSON, `data` included.
     pub envelope: &'e Value,
+}
+
+impl<'e> View<'e> {
+    /// What filters see of an event whose body is `envelope`.
+    pub fn of(event: &'e Event, envelope: &'e Value) -> Self {
+        Self {
+            event_type: &event.kind,
+            subject: &event.subject,
+            envelope,
+        }
+    }
 }
 
 /// The part of a filter that said no.

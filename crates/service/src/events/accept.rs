@@ -159,11 +159,7 @@ impl App {
                 true => serde_json::from_str(&event.body).unwrap_or_default(),
                 false => Value::Null,
             };
-            let view = View {
-                event_type: &event.kind,
-                subject: &event.subject,
-                envelope: &envelope,
-            };
+            let view = View::of(event, &envelope);
             let urgent = is_urgent_kind(event);
             let before = seats.len();
             for subscription in subscriptions.of_type(view.event_type, now) {

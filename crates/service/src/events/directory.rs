@@ -154,11 +154,7 @@ impl App {
     /// Whether anybody wants this event of the resource with this lower-cased id.
     pub(crate) fn is_wanted(&self, source: &str, event: &Event) -> bool {
         let envelope = serde_json::from_str(&event.body).unwrap_or_default();
-        let view = View {
-            event_type: &event.kind,
-            subject: &event.subject,
-            envelope: &envelope,
-        };
+        let view = View::of(event, &envelope);
         self.subscriptions_of(source).want(&view, self.clock.now())
     }
 

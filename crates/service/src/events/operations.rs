@@ -266,11 +266,7 @@ fn ids(subscription: &Subscription) -> (domain::id::DestinationId, domain::id::S
 
 fn check(filter: &Filter, event: &Event) -> std::result::Result<(), Miss> {
     let envelope: Value = serde_json::from_str(&event.body).unwrap_or_default();
-    filter.check(&View {
-        event_type: &event.kind,
-        subject: &event.subject,
-        envelope: &envelope,
-    })
+    filter.check(&View::of(event, &envelope))
 }
 
 fn in_words(miss: &Miss) -> String {
