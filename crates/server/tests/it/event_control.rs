@@ -60,6 +60,12 @@ async fn get(app: &TestApp, id: &str) -> Value {
     answer.json()
 }
 
+/// Subscriptions to the communication resource that are in effect.
+fn subscribed(app: &TestApp) -> usize {
+    let of = app.app.subscriptions_of(&COMM.to_lowercase());
+    of.iter().count()
+}
+
 fn error(answer: &Answer) -> (u16, String, String) {
     let error = &answer.json()["error"];
     let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();

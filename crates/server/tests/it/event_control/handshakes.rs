@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     COMM, GRID, SUB, app, arm, cloud, comes_to, ended, error, get, got, operation, put, state,
-    webhook,
+    subscribed, webhook,
 };
 use crate::receiver::Receiver;
 use crate::support::TestApp;
@@ -61,8 +61,7 @@ async fn a_subscription_waits_for_the_code_of_its_webhook() {
 
     let url = arm(&app, "POST", &format!("{id}/getFullUrl"), Value::Null).await;
     assert_eq!(url.json()["endpointUrl"], receiver.url);
-    let of = app.app.subscriptions_of(&COMM.to_lowercase());
-    assert_eq!(of.iter().count(), 1);
+    assert_eq!(subscribed(&app), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    COMM, GRID, SUB, V, app, arm, comes_to, ended, error, get, got, operation, put, webhook,
+    COMM, GRID, SUB, V, app, arm, comes_to, ended, error, get, got, operation, put, subscribed,
+    webhook,
 };
 use crate::receiver::Receiver;
 
@@ -310,13 +311,7 @@ async fn a_subscription_ends_when_it_said_and_goes_with_what_it_is_at() {
         .await;
     assert_eq!(deleted.status, 200);
     got(&receiver, "aeg-subscription-name", "STAYS").await;
-    assert_eq!(
-        app.app
-            .subscriptions_of(&COMM.to_lowercase())
-            .iter()
-            .count(),
-        0
-    );
+    assert_eq!(subscribed(&app), 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{COMM, GRID, SUB, V, app, arm, ended, error, get, operation, put, state, webhook};
+use super::{
+    COMM, GRID, SUB, V, app, arm, ended, error, get, operation, put, state, subscribed, webhook,
+};
 use crate::receiver::Receiver;
 
 #[tokio::test]
@@ -220,21 +222,9 @@ async fn a_system_topic_stands_for_its_source() {
         .arm("GET", &format!("{deliveries}?{V}&$top=501"), "")
         .await;
     assert_eq!(too_many.status, 400, "{}", too_many.body);
-    assert_eq!(
-        app.app
-            .subscriptions_of(&COMM.to_lowercase())
-            .iter()
-            .count(),
-        1
-    );
+    assert_eq!(subscribed(&app), 1);
     assert_eq!(arm(&app, "DELETE", &id, Value::Null).await.status, 204);
-    assert_eq!(
-        app.app
-            .subscriptions_of(&COMM.to_lowercase())
-            .iter()
-            .count(),
-        0
-    );
+    assert_eq!(subscribed(&app), 0);
 }
 
 #[tokio::test]
