@@ -33,7 +33,7 @@ enum Format {
     Shell,
     /// $env:NAME = 'value'
     Powershell,
-    /// NAME="value"
+    /// NAME='value'
     Dotenv,
     /// Everything, as env.json in the data directory holds it
     Json,
@@ -79,11 +79,10 @@ fn render(format: Format, environment: &Environment, data_dir: &Path) -> String 
         Format::Powershell => {
             |name, value| format!("$env:{name} = '{}'\n", value.replace('\'', "''"))
         }
-        Format::Dotenv => |name, value| {
-            format!(
-                "{name}=\"{}\"\n",
-                value.replace('\\', r"\\").replace('"', "\\\"")
-            )
+        // Between single quotes no reader of such files expands anything, and between double quotes most do.
+        Format::Dotenv => |name, value| match value.contains('\'') {
+            false => format!("{name}='{value}'\n"),
+            true => format!("{name}=\"{}\"\n", escaped(value)),
         },
     };
     environment
@@ -91,6 +90,18 @@ fn render(format: Format, environment: &Environment, data_dir: &Path) -> String 
         .iter()
         .map(|(name, value)| line(name, value))
         .collect()
+}
+
+/// A value as double quotes in a `.env` file take it.
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for char in value.chars() {
+        if matches!(char, '\\' | '"' | '$' | '`') {
+            text.push('\\');
+        }
+        text.push(char);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -118,7 +129,12 @@ mod tests {
             "{powershell}"
         );
         let dotenv = render(Format::Dotenv, &environment(), Path::new("."));
-        assert!(dotenv.contains("AZURE_TENANT_ID=\"adfs\"\n"), "{dotenv}");
+        assert!(dotenv.contains("AZURE_TENANT_ID='adfs'\n"), "{dotenv}");
+        assert!(
+            dotenv.contains("CARILLON_CA_FILE=\"/it's/ca.pem\"\n"),
+            "{dotenv}"
+        );
+        assert_eq!(escaped(r#"it's "$5" \"#), r#"it's \"\$5\" \\"#);
     }
 
     #[test]
