@@ -12,6 +12,7 @@ pub mod device;
 pub mod fault;
 pub mod fcm;
 mod file;
+mod greeting;
 mod lab;
 mod pem;
 mod serve;

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::fault::{Fault, FaultKind, Scope, Service};
+use crate::greeting::heard;
 use crate::stats::Stats;
 
 /// A stand-in: what it does with a request.
@@ -148,14 +149,17 @@ async fn connection<S: StandIn>(
         return;
     };
     house.stats.opened(S::SERVICE);
-    speak(tls, switch, stand_in, &house).await;
+    let heard = heard(tls, IDLE);
+    if let Some(Ok(stream)) = house.stopping.run_until_cancelled(heard).await {
+        speak(stream, switch, stand_in, &house).await;
+    }
     house.stats.closed(S::SERVICE);
 }
 
 /// HTTP on one connection, HTTP/2 or HTTP/1.1 as its first bytes say: a client that offers no ALPN at all is served
 /// as HTTP/2 if it speaks it, as Apple does.
 async fn speak<S: StandIn>(
-    tls: tokio_rustls::server::TlsStream<Socket>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     switch: Arc<Switch>,
     stand_in: Arc<S>,
     house: &House,
@@ -168,7 +172,7 @@ async fn speak<S: StandIn>(
         async move { carry_out(stand_in.answer(&peer, request).await, &orders, &switch).await }
     });
     let builder = http_builder(house.tasks.clone());
-    let connection = builder.serve_connection(TokioIo::new(tls), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let mut stopped = false;
     loop {
