@@ -267,6 +267,7 @@ impl Config {
             || self.limits.header_seconds == 0
             || self.limits.body_seconds == 0
             || self.limits.handshake_seconds == 0
+            || self.limits.answer_seconds == 0
         {
             return Err(Failure::usage("`limits` must be greater than zero"));
         }

@@ -1,5 +1,7 @@
 //! A listening port: accept, TLS handshake, HTTP/1.1 or HTTP/2, within limits, and a stop that lets requests end.
 
+mod write_deadline;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -23,6 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
 use crate::failure::{Failure, Result};
+
+use write_deadline::WriteDeadline;
 
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -183,6 +187,7 @@ impl<H: Handler> Serve<H> {
     async fn connection(self, stream: TcpStream, peer: Peer) {
         // Without NODELAY small answers wait for the peer's delayed ACK. A socket that is gone shows at the first read.
         let _ = stream.set_nodelay(true);
+        let stream = WriteDeadline::new(stream, self.limits.answer_timeout());
         let Some(tls) = &self.tls else {
             return self.http1(stream, peer).await;
         };

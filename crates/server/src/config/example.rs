@@ -173,6 +173,10 @@ const KEYS: &[Key] = &[
         &["Seconds a client has to send a request's body."],
     ),
     key(
+        "limits.answer_seconds",
+        &["Seconds a client may take nothing of its answer before it is cut off."],
+    ),
+    key(
         "limits.handshake_seconds",
         &["Seconds a client has for the TLS handshake."],
     ),

@@ -18,6 +18,8 @@ pub struct Limits {
     pub header_seconds: u64,
     /// Seconds a client has to send a request's body.
     pub body_seconds: u64,
+    /// Seconds a client may take nothing of what is sent to it.
+    pub answer_seconds: u64,
     /// Seconds a client has for the TLS handshake.
     pub handshake_seconds: u64,
     /// Bytes of a request's header.
@@ -36,6 +38,7 @@ impl Default for Limits {
             connections: 20_000,
             header_seconds: 30,
             body_seconds: 30,
+            answer_seconds: 30,
             handshake_seconds: 10,
             header_bytes: 64 * 1024,
             drain_seconds: 8,
@@ -54,6 +57,11 @@ impl Limits {
     /// How long a client has to send a request's body.
     pub fn body_timeout(&self) -> Duration {
         Duration::from_secs(self.body_seconds)
+    }
+
+    /// How long a client may take nothing of what is sent to it.
+    pub fn answer_timeout(&self) -> Duration {
+        Duration::from_secs(self.answer_seconds)
     }
 
     /// How long a client has for the TLS handshake.

@@ -11,6 +11,7 @@ use super::{Process, directory, rest, talk};
 const QUICK: &[(&str, &str)] = &[
     ("CARILLON_LIMITS__HEADER_SECONDS", "1"),
     ("CARILLON_LIMITS__BODY_SECONDS", "1"),
+    ("CARILLON_LIMITS__ANSWER_SECONDS", "1"),
     ("CARILLON_LIMITS__HANDSHAKE_SECONDS", "1"),
 ];
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +82,23 @@ async fn slow_clients_are_cut_off() {
     let _ = tokio::time::timeout(PATIENCE, handshake.read_to_end(&mut bytes))
         .await
         .unwrap();
+    healthy(&server).await;
+}
+
+/// It asks and asks, and its kernel goes on acknowledging: only a deadline ends it.
+#[tokio::test]
+async fn a_client_that_reads_no_answers_is_cut_off() {
+    let dir = directory();
+    let server = Process::start(dir.path(), QUICK);
+    let mut deaf = server.connect(&["http/1.1"]).await;
+    let asked = async {
+        while deaf
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .is_ok()
+        {}
+    };
+    tokio::time::timeout(4 * PATIENCE, asked).await.unwrap();
     healthy(&server).await;
 }
 
