@@ -28,6 +28,9 @@ use super::watch::Watch;
 
 /// How long a body may take to arrive, unless the configuration says otherwise.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much is still read of a body that nobody wants, and how long is waited for more of it.
+const UNWANTED: usize = 4 << 20;
+const UNWANTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The https port's service: the table and the app it works on. Cheap to clone.
 #[derive(Clone)]
@@ -58,14 +61,15 @@ impl Service {
 
     /// Answers one request. Never fails: what goes wrong is a response.
     pub async fn handle(&self, request: http::Request<Body>) -> Response {
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let origin = parts.headers.contains_key(header::ORIGIN);
+        let leftover = is_sent_regardless(&parts);
         let trace = Trace::of(&self.app, &parts.headers);
         let mut watch = Watch::start(&self.app, &parts.method, &trace);
         let (surface, mut response) = match self.table.find(&parts.method, parts.uri.path()) {
             Found::Route(route, params) => {
                 let span = watch.found(route.pattern);
-                let answer = AssertUnwindSafe(self.answer(route, params, parts, body));
+                let answer = AssertUnwindSafe(self.answer(route, params, parts, &mut body));
                 let answer = answer.catch_unwind().instrument(span).await;
                 let answer = answer.unwrap_or_else(|panic| Err(panicked(&*panic)));
                 let surface = route.surface;
@@ -87,6 +91,9 @@ impl Service {
         trace.stamp(surface, response.headers_mut());
         cors::stamp(surface, origin, response.headers_mut());
         watch.end(response.status());
+        if leftover && !body.is_end_stream() {
+            self.app.tasks.spawn(read_off(body, self.body_timeout));
+        }
         response
     }
 
@@ -103,7 +110,7 @@ impl Service {
         route: &Route,
         params: Params,
         parts: Parts,
-        body: Body,
+        body: &mut Body,
     ) -> Result<Response> {
         check_form(&parts, &params)?;
         let principal = route.access.check(&self.app, &parts, &params).await?;
@@ -174,7 +181,30 @@ fn check_form(parts: &Parts, params: &Params) -> Result<()> {
     Ok(())
 }
 
-async fn read_body(mut body: Body, limit: usize, time: Duration) -> Result<Bytes> {
+/// Whether the client sends its body whatever it is answered: one that speaks HTTP/2 is told to stop, and one that sent
+/// `Expect` waits to be asked.
+fn is_sent_regardless(parts: &Parts) -> bool {
+    parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT)
+}
+
+/// Reads what a client still sends of a body that nobody wants. A connection that is closed on unread bytes is reset, and
+/// many a client then never reads why it was refused.
+async fn read_off(mut body: Body, time: Duration) {
+    let read = async {
+        let mut left = UNWANTED;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(UNWANTED_PAUSE, body.frame()).await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(size) else {
+                return;
+            };
+            left = rest;
+        }
+    };
+    // In time or not: nobody waits for it.
+    let _ = tokio::time::timeout(time, read).await;
+}
+
+async fn read_body(body: &mut Body, limit: usize, time: Duration) -> Result<Bytes> {
     let too_large = || {
         Error::new(
             Kind::TooLarge,

@@ -194,6 +194,26 @@ async fn a_credential_is_refused_before_the_body_comes() {
     }
 }
 
+/// Not every client looks for an answer before it has sent everything, and a connection that is closed on unread bytes
+/// is reset.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let body = "x".repeat(3 << 20);
+    for path in ["/identities?api-version=2023-10-01", "/nothing/is/here"] {
+        let mut stream = server.connect(&["http/1.1"]).await;
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = tokio::time::timeout(PATIENCE, rest(&mut stream));
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
+    }
+}
+
 /// Other things need files as well: the database, push services, webhooks.
 #[cfg(target_os = "linux")]
 #[tokio::test]
