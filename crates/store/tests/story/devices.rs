@@ -86,6 +86,7 @@ pub async fn chapter(store: &Store) {
     assert!(store.devices_of(&phone.user).await.unwrap().is_empty());
 
     the_oldest_makes_room(store).await;
+    the_longest_names_fit(store).await;
 }
 
 async fn judged_only_if_older(store: &Store, device: &Device) {
@@ -103,6 +104,27 @@ async fn judged_only_if_older(store: &Store, device: &Device) {
     let health = &devices[0].transports[0].health;
     assert_eq!(health, &Health::Dead("Unregistered".into()));
     assert_eq!(devices[1].transports[0].health, Health::Good);
+}
+
+/// As long as `wire::trouter::registrar` lets them be, and nothing in them that could be compressed: PostgreSQL has a
+/// bound for keys.
+async fn the_longest_names_fit(store: &Store) {
+    let chance = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let path: String = (0..2000)
+        .map(|n| char::from(b'!' + (chance(n) % 94) as u8))
+        .collect();
+    let id: String = (0..128)
+        .filter_map(|n| char::from_u32(0x2_0000 + (chance(n) % 0x8000) as u32))
+        .collect();
+    let part = "0123456789abcdef".repeat(4);
+    let transports = vec![transport(TransportKind::Trouter, &path, 100)];
+    let device = device(&format!("8:acs:{part}_{part}"), &id, transports);
+    put(store, &device).await;
+    let held = store.devices_of(&device.user).await.unwrap();
+    assert_eq!(held[0].transports[0].path, path);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.delete_devices_of(&device.user).await.unwrap(), 1);
+    tx.commit().await.unwrap();
 }
 
 async fn the_oldest_makes_room(store: &Store) {
