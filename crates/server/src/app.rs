@@ -20,6 +20,7 @@ use service::control::Registrations;
 use service::{App, Clock, Random, Settings};
 use store::Store;
 use store::seal::{KEY_LEN, Seal};
+use tokio::task::JoinHandle;
 use url::Url;
 
 use self::device_lab::DeviceLab;
@@ -50,6 +51,8 @@ pub struct Server {
     http: Listener,
     lab: Option<DeviceLab>,
     dir: DataDir,
+    /// What keeps `env.json` true.
+    follower: Option<JoinHandle<()>>,
     /// How to reach it.
     pub environment: Environment,
 }
@@ -93,6 +96,7 @@ impl Server {
         app.tasks
             .spawn(source.renew(current, clock, app.stopping.clone()));
         let ca_file = authority.is_some().then(|| dir.file("ca.pem"));
+        let changes = app.control_changes();
         let environment = environment(&app, mode, &names, ca_file, lab.as_ref()).await?;
         let service = http::Service::new(app.clone(), http::table())
             .body_timeout(config.limits.body_timeout());
@@ -108,15 +112,22 @@ impl Server {
             lab: lab.as_ref().map(DeviceLab::control),
             metrics,
         });
-        let server = Self {
+        let mut server = Self {
             https: Listener::start(https, Some(tls), &limits, service),
             http: Listener::start(http, None, &limits, plain),
+            follower: None,
             app,
             lab,
             dir,
             environment,
         };
-        server.environment.write(server.dir.path())?;
+        let (environment, dir) = (&server.environment, server.dir.path());
+        environment.write(dir)?;
+        if mode == Mode::Dev {
+            let (app, environment) = (server.app.clone(), environment.clone());
+            let follow = well_known::follow(app, changes, environment, dir.to_owned());
+            server.follower = Some(server.app.tasks.spawn(follow));
+        }
         Ok(server)
     }
 
@@ -136,6 +147,11 @@ impl Server {
 
     /// Stops gracefully: no new requests, those under way end, then the background tasks and the store, then the lab.
     pub async fn stop(self) {
+        if let Some(follower) = self.follower {
+            follower.abort();
+            // It ends as it was told to.
+            let _ = follower.await;
+        }
         Environment::remove(self.dir.path());
         tokio::join!(self.https.stop(), self.http.stop());
         self.app.stop().await;

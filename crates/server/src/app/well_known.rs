@@ -1,8 +1,13 @@
 //! What everybody knows about `carillon dev`: an app registration and a user. `carillon serve` removes them.
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret, SecretString};
 use service::App;
 use service::control::Seeded;
+use tokio::sync::watch;
+use wire::arm::ResourceId;
+use wire::arm::connection_string::ConnectionString;
 
 use super::device_lab::DeviceLab;
 use crate::environment::{Communication, ConnectionStrings, Control, Environment, EventGrid, Hub};
@@ -39,6 +44,54 @@ pub async fn make(app: &App, lab: Option<&DeviceLab>, environment: &mut Environm
         key: text(&seeded.topic_key),
     });
     Ok(())
+}
+
+/// Keeps `env.json` true: keys that it holds may be made anew while the server runs.
+pub async fn follow(
+    app: App,
+    mut changes: watch::Receiver<()>,
+    mut environment: Environment,
+    data_dir: PathBuf,
+) {
+    while changes.changed().await.is_ok() {
+        let before = environment.to_json();
+        refresh(&app, &mut environment).await;
+        if environment.to_json() == before {
+            continue;
+        }
+        if let Err(failure) = environment.write(&data_dir) {
+            tracing::warn!(%failure, "env.json does not have the new keys");
+        }
+    }
+}
+
+/// The keys as they are now. Those of a resource that is no more stay as they were.
+async fn refresh(app: &App, environment: &mut Environment) {
+    if let Some(communication) = &mut environment.communication
+        && let Ok(id) = ResourceId::parse(&communication.resource_id)
+        && let Ok((key, _)) = app.communication_keys(&id).await
+    {
+        communication.access_key = text(&key);
+        communication.connection_string = app.communication_connection_string(&key);
+    }
+    if let Some(hub) = &mut environment.hub
+        && let Ok(id) = ResourceId::parse(&hub.resource_id)
+    {
+        let strings = &mut hub.connection_strings;
+        for held in [&mut strings.listen, &mut strings.send, &mut strings.full] {
+            if let Ok(connection) = ConnectionString::parse(held)
+                && let Ok(keys) = app.hub_rule_keys(&id, &connection.key_name).await
+            {
+                *held = keys.primary_connection_string;
+            }
+        }
+    }
+    if let Some(held) = &mut environment.eventgrid
+        && let Some(topic) = app.topic(&held.topic)
+        && let Ok([key, _]) = app.topic_keys(&topic.id).await
+    {
+        held.key = text(&key);
+    }
 }
 
 /// Takes away what `carillon dev` made for everybody to know.

@@ -28,6 +28,7 @@ use domain::directory::{AppRegistration, User};
 use domain::hub::Link;
 use secrecy::ExposeSecret;
 use store::Store;
+use tokio::sync::watch;
 
 use crate::{App, Random, Result};
 
@@ -56,6 +57,8 @@ pub(crate) struct Control {
     pub(super) authority: Authority,
     pub(super) operations: operation::Operations,
     snapshot: ArcSwap<Snapshot>,
+    /// Tells that a snapshot was read.
+    changes: watch::Sender<()>,
     /// One reading at a time, so that an older one never replaces a newer one.
     reading: tokio::sync::Mutex<()>,
 }
@@ -86,6 +89,7 @@ impl Control {
             authority: Authority::open(store, random, SIGNING_KEY).await?,
             operations: operation::Operations::default(),
             snapshot: ArcSwap::default(),
+            changes: watch::Sender::default(),
             reading: tokio::sync::Mutex::default(),
         };
         control.reload(store).await?;
@@ -113,6 +117,7 @@ impl Control {
             apps: keyed(apps, |app| app.client_id.clone()),
             users: keyed(users, |user| user.upn.to_lowercase()),
         }));
+        self.changes.send_replace(());
         Ok(())
     }
 }
@@ -132,6 +137,11 @@ impl App {
         self.control.reload(&self.store).await?;
         self.refresh_hubs().await?;
         self.refresh_events().await
+    }
+
+    /// Tells when something of the control plane may have changed: resources, their keys, links, who may sign in.
+    pub fn control_changes(&self) -> watch::Receiver<()> {
+        self.control.changes.subscribe()
     }
 
     /// Takes up a change that was committed beside this app.

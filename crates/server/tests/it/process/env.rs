@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::{Process, carillon, directory, stderr};
+use super::{Process, carillon, directory, run, stderr};
 
 fn env(dir: &Path, args: &[&str]) -> Output {
     let mut command = carillon(&["env"]);
@@ -118,4 +118,50 @@ fn where_there_is_nothing_to_print_the_way_out_is_named() {
     let wrong = env(dir.path(), &[]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("listne"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn keys_that_are_made_anew_are_described() {
+    let dir = directory();
+    let server = Process::start(dir.path(), &[]);
+    let at = |args: &[&str]| run(&[args, &["--data-dir", server.data_dir()]].concat());
+    let id = |of: &str| server.env[of]["resource_id"].as_str().unwrap();
+    let rules = format!("{}/authorizationRules", id("hub"));
+    let topic = id("communication").replace(
+        "Microsoft.Communication/communicationServices/comm",
+        "Microsoft.EventGrid/topics/events",
+    );
+    for (path, body, answer, place) in [
+        (
+            format!(
+                "{}/regenerateKey?api-version=2025-09-01",
+                id("communication")
+            ),
+            "{keyType:'Primary'}",
+            "primaryConnectionString",
+            "/communication/connection_string",
+        ),
+        (
+            format!("{rules}/send-only/regenerateKeys?api-version=2023-09-01"),
+            "{policyKey:'PrimaryKey'}",
+            "primaryConnectionString",
+            "/hub/connection_strings/send",
+        ),
+        (
+            format!("{topic}/regenerateKey?api-version=2025-02-15"),
+            "{keyName:'key1'}",
+            "key1",
+            "/eventgrid/key",
+        ),
+    ] {
+        let made = json(&at(&["POST", &path, body]));
+        let described = || json(&at(&["env", "--format", "json"]));
+        // It is written beside the answer.
+        let told = (0..100).any(|_| described().pointer(place) == Some(&made[answer]));
+        assert!(told, "{place}: {} and not {made}", described());
+    }
+    let dir = server.data_dir().to_owned();
+    server.signal("TERM");
+    assert!(server.ended_well());
+    assert!(!Path::new(&dir).join("env.json").exists());
 }
