@@ -11,8 +11,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Source};
 use serde::{Deserialize, Serialize};
 use service::hubs::SendsConfig;
 use service::push::LanesConfig;
@@ -266,8 +267,8 @@ impl Config {
         if self.limits.connections == 0
             || self.limits.header_seconds == 0
             || self.limits.body_seconds == 0
-            || self.limits.handshake_seconds == 0
             || self.limits.answer_seconds == 0
+            || self.limits.handshake_seconds == 0
         {
             return Err(Failure::usage("`limits` must be greater than zero"));
         }
@@ -315,12 +316,30 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// figment lists every problem; the first one names its key and where it stands.
+/// figment lists every problem; the first one is told, with its key and where it stands.
 fn explain(error: figment::Error) -> String {
-    error.into_iter().next().map_or_else(
-        || "the configuration cannot be read".into(),
-        |first| format!("the configuration is wrong: {first}"),
-    )
+    let Some(first) = error.into_iter().next() else {
+        return "the configuration cannot be read".into();
+    };
+    let source = first.metadata.as_ref().and_then(|it| it.source.as_ref());
+    let (key, place) = match source.and_then(Source::file_path) {
+        Some(file) => (first.path.join("."), format!(" in {}", file.display())),
+        // What has no source are the flags, which clap has checked.
+        None => (
+            format!("{PREFIX}{}", first.path.join("__").to_uppercase()),
+            String::new(),
+        ),
+    };
+    match &first.kind {
+        Kind::UnknownField(_, known) => format!(
+            "there is no key `{key}`{place}; what is known there: {}",
+            known.join(", ")
+        ),
+        problem if first.path.is_empty() => {
+            format!("the configuration is wrong{place}: {problem}")
+        }
+        problem => format!("`{key}`{place} is wrong: {problem}"),
+    }
 }
 
 #[cfg(test)]
@@ -376,9 +395,9 @@ mod tests {
     #[test]
     fn a_key_that_nobody_knows_is_named() {
         for (text, key) in [
-            ("listne = 'x'", "listne"),
-            ("[limits]\nheader = 3", "header"),
-            ("[tls]\ncert = 'x'", "cert"),
+            ("listne = 'x'", "no key `listne` in "),
+            ("[limits]\nheader = 3", "no key `limits.header` in "),
+            ("[tls]\ncert = 'x'", "no key `tls.cert` in "),
         ] {
             let error = load(text, None).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");

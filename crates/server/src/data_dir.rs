@@ -8,6 +8,8 @@ use crate::failure::{Failure, Result};
 
 /// The name of the lock file. It holds the process id of the server that has the directory.
 const LOCK: &str = "lock";
+/// The way out where it cannot be had.
+const ELSEWHERE: &str = "name another place with --data-dir DIR";
 
 /// A data directory that this process has for itself until it is dropped.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl DataDir {
             .create(true)
             .truncate(false)
             .open(&file)
-            .map_err(|error| cannot("open", &file, &error))?;
+            .map_err(|error| cannot("open", &file, &error).way_out(ELSEWHERE))?;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -122,9 +124,9 @@ fn create(path: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| {
-        cannot("create", path, &error).way_out("name another place with --data-dir DIR")
-    })
+    builder
+        .create(path)
+        .map_err(|error| cannot("create", path, &error).way_out(ELSEWHERE))
 }
 
 fn taken(path: &Path, lock: &mut File) -> Failure {
