@@ -1,7 +1,7 @@
 //! The commands' HTTP client: which server they speak to, and whom it must be certified by.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(150);
 /// Which server a command speaks to.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// The data directory of a running server on this machine
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = ".carillon",
-        env = "CARILLON_DATA_DIR"
-    )]
-    pub data_dir: PathBuf,
+    /// The data directory of a running server on this machine [default: .carillon]
+    #[arg(long, value_name = "DIR", env = "CARILLON_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The https address of a server anywhere, instead
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -52,7 +47,8 @@ pub struct Client {
 }
 
 impl Target {
-    /// Finds the server: by --endpoint, else the one that runs in the data directory, else the last one signed in to.
+    /// Finds the server: by --endpoint, else the one that runs in the data directory, else, if no directory is named, the
+    /// last one signed in to.
     pub fn find(&self) -> Result<Client> {
         if let Some(endpoint) = &self.endpoint {
             let ca = self.ca_file.as_ref();
@@ -61,12 +57,16 @@ impl Target {
             let known = Login::load(Some(endpoint)).and_then(|login| login.ca_pem);
             return Client::new(endpoint, ca.transpose()?.or(known), None);
         }
-        match Environment::read(&self.data_dir) {
-            Ok(environment) => Client::of(environment),
-            Err(failure) => match Login::load(None) {
-                Some(login) => Client::new(&login.endpoint, login.ca_pem, None),
-                None => Err(failure.way_out("Start one with `carillon dev`, or name one with --data-dir DIR or --endpoint URL")),
-            },
+        let named = self.data_dir.as_deref();
+        let failure = match Environment::read(named.unwrap_or(Path::new(".carillon"))) {
+            Ok(environment) => return Client::of(environment),
+            Err(failure) => failure,
+        };
+        match Login::load(None).filter(|_| named.is_none()) {
+            Some(login) => Client::new(&login.endpoint, login.ca_pem, None),
+            None => Err(failure.way_out(
+                "start one with `carillon dev`, or name one with --data-dir DIR or --endpoint URL",
+            )),
         }
     }
 }
@@ -134,7 +134,9 @@ impl Client {
 
     /// What a request that got no answer says.
     pub fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        unreachable(&self.base_url, error)
+        unreachable(&self.base_url, error).way_out(
+            "`carillon wait` says whether a server on this machine is ready; `carillon dev` starts one",
+        )
     }
 }
 
@@ -144,9 +146,7 @@ pub fn unreachable(address: &str, error: &reqwest::Error) -> Failure {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    Failure::failed(format!("{address} cannot be reached: {cause}")).way_out(
-        "`carillon wait` says whether a server on this machine is ready; `carillon dev` starts one",
-    )
+    Failure::failed(format!("{address} cannot be reached: {cause}"))
 }
 
 /// A client that trusts the machine's roots and `ca_pem`.

@@ -68,6 +68,7 @@ impl LoginCommand {
         let (token, expires_at) = match (&self.token, &self.client_id, &self.client_secret) {
             (Some(token), ..) => {
                 let token = super::stdin_if_dash(token)?;
+                check(&client, &token).await?;
                 let expires_at = expiry(&token).unwrap_or(now + Duration::from_secs(3600));
                 (token, expires_at)
             }
@@ -178,8 +179,8 @@ async fn sign_in(
             error,
             error_description,
         }) => {
-            // The first line; what follows are trace ids.
-            let description = error_description.lines().next().unwrap_or_default();
+            let description = error_description.split(" Trace ID:").next();
+            let description = description.unwrap_or_default();
             Err(Failure::failed(format!(
                 "sign-in was refused: {error}: {description}"
             )))
@@ -189,6 +190,22 @@ async fn sign_in(
             client.base_url
         ))),
     }
+}
+
+/// Asks the server whether it takes a token that somebody else has got.
+async fn check(client: &Client, token: &str) -> Result<()> {
+    let url = client.url("/subscriptions?api-version=2022-12-01")?;
+    let asked = client.http.get(url).bearer_auth(token).send().await;
+    let answer = asked.map_err(|error| client.unreachable(&error))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let text = answer.text().await.unwrap_or_default();
+    Err(Failure::failed(format!(
+        "the token was refused: {status}{}",
+        super::json::error_of(&text)
+    )))
 }
 
 /// When a token ends, as it says itself.

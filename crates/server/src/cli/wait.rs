@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use service::Clock;
+use url::Url;
 
 use super::client::{http_client, unreachable};
 use super::options::DataDirOption;
@@ -23,11 +24,19 @@ pub struct Wait {
     #[command(flatten)]
     server: DataDirOption,
     /// Ask this plain-http address instead of looking into a data directory
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = address)]
+    url: Option<Url>,
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
+}
+
+fn address(text: &str) -> std::result::Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err("it must begin with http://".into()),
+    }
 }
 
 impl Wait {
@@ -56,7 +65,7 @@ impl Wait {
 
     async fn ready(&self, client: &reqwest::Client) -> Result<()> {
         let url = match &self.url {
-            Some(url) => url.clone(),
+            Some(url) => url.to_string(),
             None => Environment::read(&self.server.data_dir)?.http_url,
         };
         let url = format!("{}/readyz", url.trim_end_matches('/'));

@@ -54,6 +54,10 @@ async fn answers(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
+/// It has the data directory and does not answer.
+const STARTING: &str =
+    "it may still be starting: `carillon wait` returns when it is ready, and its log says more";
+
 async fn ready(environment: &Environment) -> Finding {
     const SUBJECT: &str = "plain-http port";
     let url = format!("{}/readyz", environment.http_url);
@@ -62,7 +66,10 @@ async fn ready(environment: &Environment) -> Finding {
         Err(failure) => return Finding::of(SUBJECT, failure),
     };
     match client.get(&url).timeout(WITHIN).send().await {
-        Err(error) => Finding::of(SUBJECT, unreachable(&environment.http_url, &error)),
+        Err(error) => Finding::of(
+            SUBJECT,
+            unreachable(&environment.http_url, &error).way_out(STARTING),
+        ),
         Ok(answer) if answer.status().is_success() => Finding::ok(
             SUBJECT,
             format!("{} answers: the server is ready.", environment.http_url),

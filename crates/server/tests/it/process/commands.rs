@@ -225,8 +225,15 @@ fn a_sign_in_is_kept_for_its_server() {
     );
     let refused = login(server.text("client_id"), "wrong");
     assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
     assert!(
-        stderr(&refused).contains("AADSTS7000215"),
+        said.contains("AADSTS7000215") && !said.contains("Trace ID"),
+        "{said}"
+    );
+    let refused = at_home(&[&["login", "--token", "nonsense"], &endpoint[..]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("InvalidAuthenticationToken"),
         "{}",
         stderr(&refused)
     );
@@ -237,6 +244,22 @@ fn a_sign_in_is_kept_for_its_server() {
     let listed = at_home(&["get", subscriptions]);
     assert!(listed.status.success(), "{}", stderr(&listed));
     assert!(String::from_utf8_lossy(&listed.stdout).contains(server.text("subscription_id")));
+    // Who names a server means that one.
+    let elsewhere = at_home(&["get", subscriptions, "--data-dir", "elsewhere"]);
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(
+        stderr(&elsewhere).contains("No server runs in elsewhere"),
+        "{}",
+        stderr(&elsewhere)
+    );
+}
+
+#[test]
+fn an_address_that_is_none_is_not_waited_for() {
+    for address in ["localhost", "localhost:8080"] {
+        let wait = run(&["wait", "--url", address, "--timeout", "600"]);
+        assert_eq!(wait.status.code(), Some(2), "{}", stderr(&wait));
+    }
 }
 
 // More than one thread: the client must hear the server's goodbye while the test waits for its end.
