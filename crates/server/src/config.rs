@@ -249,6 +249,7 @@ impl Config {
         }
         self.push.check()?;
         self.calls.check()?;
+        self.webhooks.check()?;
         self.events.check()?;
         Ok(self)
     }
@@ -399,6 +400,10 @@ mod tests {
                 "`calls.ring_seconds` must be 5 to 180",
             ),
             ("[calls]\ncallback_attempts = 0", "callback_attempts"),
+            (
+                "[webhooks]\nconnections_per_host = 0",
+                "`webhooks.connections_per_host` must be 1 to 65536",
+            ),
             (
                 "[events]\nvalidation_minutes = 0",
                 "`events.validation_minutes` must be 1 to 1440",

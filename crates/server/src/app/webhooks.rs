@@ -39,6 +39,7 @@ pub fn config(
         },
         plain_http,
         roots,
+        connections: config.connections_per_host,
         ..WebhooksConfig::default()
     })
 }

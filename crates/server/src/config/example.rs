@@ -274,6 +274,13 @@ const KEYS: &[Key] = &[
         "\"/etc/carillon/receivers-ca.pem\"",
     ),
     key(
+        "webhooks.connections_per_host",
+        &[
+            "Connections to one receiver (scheme, host and port) at once, of all its subscriptions; a quarter of them is kept",
+            "free for what is urgent. Of these no more than 32 are being opened at once.",
+        ],
+    ),
+    key(
         "events.origin",
         &[
             "Who asks whether a receiver of CloudEvents wants events. Azure Functions consent to Azure's name alone.",

@@ -42,6 +42,7 @@ impl App {
                 headers,
                 body: body.into(),
                 deadline: DEADLINE,
+                urgent: false,
             };
             let app = self.clone();
             self.tasks.spawn(async move {

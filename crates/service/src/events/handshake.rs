@@ -226,6 +226,7 @@ impl App {
             headers,
             body,
             deadline: DEADLINE,
+            urgent: true,
         };
         let answered = self.webhooks.send(request).await;
         Ok(if is_cloud {

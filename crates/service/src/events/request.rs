@@ -59,6 +59,7 @@ pub(super) fn request(
             headers,
             body,
             deadline: destination.deadline,
+            urgent: true,
         });
     }
     headers.insert("aeg-delivery-count", first.load.attempts.into());
@@ -78,6 +79,7 @@ pub(super) fn request(
         headers,
         body,
         deadline: destination.deadline,
+        urgent: first.urgent,
     })
 }
 

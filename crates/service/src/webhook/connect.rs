@@ -2,21 +2,25 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::address::{AddressPolicy, Place as Where};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::pool::Connection;
+use super::Failure;
+use super::origin::Connection;
 use super::target::{Place, Target};
-use super::{Failure, Webhooks};
-use crate::http::chain;
+use crate::Clock;
+use crate::http::{Trust, chain};
 
 /// Where unencrypted requests may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +53,16 @@ pub(super) struct Reach {
     pub(super) addresses: AddressPolicy,
     pub(super) plain_http: PlainHttp,
     pub(super) resolver: Resolver,
+}
+
+/// Whoever opens connections.
+pub(super) struct Dialer {
+    pub(super) reach: Reach,
+    pub(super) trust: Trust,
+    pub(super) tls: OnceLock<Arc<ClientConfig>>,
+    pub(super) clock: Clock,
+    pub(super) tasks: TaskTracker,
+    pub(super) stopping: CancellationToken,
 }
 
 impl Reach {
@@ -105,9 +119,21 @@ impl Resolver {
     }
 }
 
-impl Webhooks {
-    /// A new connection to `target`.
+impl Dialer {
+    /// A new connection to `target`, within a time of its own.
     pub(super) async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
+        let until = self.clock.now() + CONNECT_WITHIN;
+        let late = || {
+            let seconds = CONNECT_WITHIN.as_secs();
+            Failure::Socket(format!("no connection within {seconds} seconds"))
+        };
+        tokio::select! {
+            made = self.clock.timeout_at(until, self.open(target)) => made.unwrap_or_else(|| Err(late())),
+            () = stopped(self.stopping.clone()) => Err(Failure::Socket("the server stops".to_owned())),
+        }
+    }
+
+    async fn open(&self, target: &Target) -> Result<Connection, Failure> {
         let socket = self.dial(target).await?;
         if !target.tls {
             return self.speak(socket).await;
@@ -154,12 +180,8 @@ impl Webhooks {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::Socket(chain(&error)))?;
-        let stopping = self.stopping.clone();
+        let stopped = stopped(self.stopping.clone());
         self.tasks.spawn(async move {
-            let stopped = async {
-                stopping.cancelled().await;
-                tokio::time::sleep(GRACE).await;
-            };
             tokio::select! {
                 // Its end is seen by whoever waits for an answer.
                 _ = connection => {}
@@ -168,8 +190,24 @@ impl Webhooks {
         });
         Ok(front)
     }
+
+    /// Made when it is first needed: reading the machine's roots takes a while.
+    fn tls(&self) -> Arc<ClientConfig> {
+        let tls = self
+            .tls
+            .get_or_init(|| Arc::new(self.trust.tls(&[b"http/1.1"])));
+        Arc::clone(tls)
+    }
 }
 
+/// Ends when the server stops, and requests under way have had their time.
+async fn stopped(stopping: CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// A connection has this long, whoever waits for it: looking the name up, connecting, and the TLS handshake.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// One address of several has this long.
 const DIAL_WITHIN: Duration = Duration::from_secs(5);
 /// The largest head of an answer.

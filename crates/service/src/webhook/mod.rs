@@ -5,6 +5,7 @@
 //! proxies not asked. Start at [`Webhooks::send`].
 
 mod connect;
+mod origin;
 mod pool;
 mod target;
 
@@ -18,7 +19,6 @@ use http::header::{HOST, RETRY_AFTER};
 use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::push::retry_after;
@@ -26,14 +26,14 @@ use wire::push::retry_after;
 pub use connect::{PlainHttp, Resolver};
 pub use target::{BadTarget, Target};
 
-use self::connect::Reach;
-use self::pool::{Connection, LONGEST_IDLE, Pool};
+use self::connect::{Dialer, Reach};
+use self::pool::{Lease, Pool};
 use self::target::Place;
 use crate::Clock;
 use crate::http::{Trust, chain};
 
-/// Who may be reached, and who is believed.
-#[derive(Clone, Default)]
+/// Who may be reached, who is believed, and how many connections are kept.
+#[derive(Clone)]
 pub struct WebhooksConfig {
     /// Which addresses may be reached beside public ones.
     pub addresses: AddressPolicy,
@@ -43,6 +43,20 @@ pub struct WebhooksConfig {
     pub resolver: Resolver,
     /// Certificates of receivers that are believed beside the machine's.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// Connections to one scheme, host and port at once.
+    pub connections: usize,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self {
+            addresses: AddressPolicy::default(),
+            plain_http: PlainHttp::default(),
+            resolver: Resolver::default(),
+            roots: Vec::new(),
+            connections: 1_024,
+        }
+    }
 }
 
 impl std::fmt::Debug for WebhooksConfig {
@@ -51,6 +65,7 @@ impl std::fmt::Debug for WebhooksConfig {
             .field("addresses", &self.addresses)
             .field("plain_http", &self.plain_http)
             .field("roots", &self.roots.len())
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
@@ -66,8 +81,10 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// How long everything may take: connecting, sending, and the head of the answer.
+    /// How long everything may take: waiting for a connection, sending, and the head of the answer.
     pub deadline: Duration,
+    /// Whether it does not wait for others that are sent to the same host.
+    pub urgent: bool,
 }
 
 /// What came of a request.
@@ -95,13 +112,8 @@ enum Failure {
 
 /// The way out; one for all receivers.
 pub struct Webhooks {
-    reach: Reach,
-    trust: Trust,
-    tls: OnceLock<Arc<ClientConfig>>,
     pool: Arc<Pool>,
     clock: Clock,
-    tasks: TaskTracker,
-    stopping: CancellationToken,
 }
 
 impl Webhooks {
@@ -112,9 +124,7 @@ impl Webhooks {
         tasks: &TaskTracker,
         stopping: &CancellationToken,
     ) -> Self {
-        let pool = Arc::new(Pool::default());
-        tasks.spawn(prune(Arc::clone(&pool), clock.clone(), stopping.clone()));
-        Self {
+        let dialer = Dialer {
             reach: Reach {
                 addresses: config.addresses,
                 plain_http: config.plain_http,
@@ -122,25 +132,28 @@ impl Webhooks {
             },
             trust: Trust::new(config.roots),
             tls: OnceLock::new(),
-            pool,
-            clock,
+            clock: clock.clone(),
             tasks: tasks.clone(),
             stopping: stopping.clone(),
-        }
+        };
+        let pool = Arc::new(Pool::new(dialer, config.connections));
+        tasks.spawn(Arc::clone(&pool).run());
+        Self { pool, clock }
     }
 
     /// Reads a customer's URL, and says what can be said against it before anything is sent there. Where a name leads
     /// is looked at when a connection is made.
     pub fn target(&self, url: &str) -> Result<Arc<Target>, BadTarget> {
         let target = Target::parse(url)?;
-        if !target.tls && self.reach.plain_http == PlainHttp::Never {
+        let reach = &self.pool.dialer.reach;
+        if !target.tls && reach.plain_http == PlainHttp::Never {
             return Err(BadTarget::NotHttps);
         }
         if let Place::Address(address) = target.host
-            && !self.reach.allows(target.tls, address)
+            && !reach.allows(target.tls, address)
         {
             // An address that https may reach is refused for its scheme.
-            return Err(if self.reach.addresses.allows(address) {
+            return Err(if reach.addresses.allows(address) {
                 BadTarget::NotHttps
             } else {
                 BadTarget::Address(address)
@@ -156,7 +169,7 @@ impl Webhooks {
         let exchanged = self.clock.timeout_at(until, self.exchange(&request)).await;
         let answered = match exchanged.unwrap_or(Err(Failure::TimedOut)) {
             Err(failure) => Answered::without(failure, request.deadline),
-            Ok((response, connection)) => self.answered(&request, response, connection).await,
+            Ok((response, lease)) => self.answered(response, lease).await,
         };
         Answered {
             took: self.since(began),
@@ -165,45 +178,33 @@ impl Webhooks {
     }
 
     /// Sends the request and waits for the head of the answer.
-    async fn exchange(
-        &self,
-        request: &Request,
-    ) -> Result<(Response<Incoming>, Connection), Failure> {
-        let target = &request.target;
-        while let Some(mut connection) = self.pool.take(&target.origin, self.clock.instant()) {
-            if connection.ready().await.is_err() {
+    async fn exchange(&self, request: &Request) -> Result<(Response<Incoming>, Lease), Failure> {
+        let mut fresh = false;
+        loop {
+            let lease = self.pool.lease(&request.target, request.urgent, fresh);
+            let mut lease = lease.await?;
+            if lease.rested && !lease.is_ready().await {
                 continue;
             }
-            match connection.send_request(request.http()).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(error) if error.is_parse() => return Err(Failure::Socket(chain(&error))),
+            match lease.send(request.http()).await {
+                Ok(response) => return Ok((response, lease)),
                 // A receiver may close an idle connection in the moment it is used again: that says nothing about the
                 // receiver, so it is asked once more. It may see the request twice, as after any retry.
-                Err(_) => break,
+                Err(error) if lease.rested && !error.is_parse() => fresh = true,
+                Err(error) => return Err(Failure::Socket(chain(&error))),
             }
         }
-        let mut connection = self.connect(target).await?;
-        let response = connection.send_request(request.http()).await;
-        response
-            .map(|response| (response, connection))
-            .map_err(|error| Failure::Socket(chain(&error)))
     }
 
     /// The verdict stands with the head of the answer; of its body a little is read, for the log and for handshakes.
-    async fn answered(
-        &self,
-        request: &Request,
-        response: Response<Incoming>,
-        connection: Connection,
-    ) -> Answered {
+    async fn answered(&self, response: Response<Incoming>, lease: Lease) -> Answered {
         let (head, mut incoming) = response.into_parts();
         let now = self.clock.now();
         let mut body = BytesMut::new();
         let read = read(&mut incoming, &mut body);
         let read_whole = self.clock.timeout_at(now + BODY_WITHIN, read).await;
         if read_whole == Some(true) {
-            let origin = &request.target.origin;
-            self.pool.put(origin, connection, self.clock.instant());
+            lease.give_back();
         }
         let asked = head.headers.get(RETRY_AFTER);
         let asked = asked.and_then(|value| value.to_str().ok());
@@ -217,14 +218,6 @@ impl Webhooks {
             took: Duration::ZERO,
             error: None,
         }
-    }
-
-    /// Reading the machine's roots takes milliseconds, so it waits for the first https receiver.
-    fn tls(&self) -> Arc<ClientConfig> {
-        let tls = self
-            .tls
-            .get_or_init(|| Arc::new(self.trust.tls(&[b"http/1.1"])));
-        Arc::clone(tls)
     }
 
     fn since(&self, began: Instant) -> Duration {
@@ -284,17 +277,6 @@ async fn read(body: &mut Incoming, kept: &mut BytesMut) -> bool {
         }
     }
     true
-}
-
-async fn prune(pool: Arc<Pool>, clock: Clock, stopping: CancellationToken) {
-    while stopping
-        .run_until_cancelled(clock.sleep(LONGEST_IDLE))
-        .await
-        .is_some()
-    {
-        pool.prune(clock.instant());
-    }
-    pool.close();
 }
 
 /// How much of an answer's body is kept.

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+mod pool;
 mod support;
 
 use support::*;
@@ -343,17 +344,7 @@ async fn a_name_that_does_not_resolve_is_to_be_tried_again() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let root = made.cert.der().clone();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![root.clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let (acceptor, root) = certified();
     let receiver = Receiver::start(move |socket| {
         let acceptor = acceptor.clone();
         async move {
@@ -368,7 +359,6 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     })
     .await;
     let url = format!("https://localhost:{}/", receiver.port);
-    let local = || Resolver::Told(Arc::new(|_| Ok(vec!["127.0.0.1".parse().unwrap()])));
     let refused = Sender::with(dev(local())).post(&url).await;
     assert_eq!(refused.answer, Answer::SocketError);
     assert!(refused.error.unwrap().contains("TLS"));

@@ -4,10 +4,13 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use domain::time::Timestamp;
-use tokio::io::AsyncReadExt;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use super::super::origin::LONGEST_IDLE;
 use super::super::*;
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
@@ -49,10 +52,55 @@ impl Receiver {
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook?code=s", self.port)
     }
+
+    /// As whoever trusts [`certified`] knows it.
+    pub(super) fn https_url(&self) -> String {
+        format!("https://localhost:{}/hook", self.port)
+    }
+
+    /// Waits until there were so many connections, and sees that no more come.
+    pub(super) async fn connections(&self, count: usize) {
+        until(|| self.connections.load(SeqCst) >= count).await;
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(self.connections.load(SeqCst), count);
+    }
+}
+
+/// A certificate of `localhost`, and who accepts with it.
+pub(super) fn certified() -> (TlsAcceptor, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let root = made.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![root.clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(server)), root)
+}
+
+/// Every name leads to this machine.
+pub(super) fn local() -> Resolver {
+    Resolver::Told(Arc::new(|_| Ok(vec!["127.0.0.1".parse().unwrap()])))
+}
+
+/// Waits, but not for ever.
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    waited.expect("it does not happen");
 }
 
 /// Reads one request; its text.
-pub(super) async fn read_request(socket: &mut TcpStream) -> String {
+pub(super) async fn read_request(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = Vec::new();
     let mut chunk = [0; 1024];
     loop {
@@ -95,11 +143,35 @@ impl Sender {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"[]"),
             deadline: DEADLINE,
+            urgent: false,
         }
     }
 
     pub(super) async fn post(&self, url: &str) -> Answered {
         self.webhooks.send(self.request(url)).await
+    }
+
+    /// Posts that go on by themselves.
+    pub(super) fn begin(&self, count: usize, url: &str, urgent: bool) -> JoinSet<Answer> {
+        let mut sending = JoinSet::new();
+        for _ in 0..count {
+            let webhooks = Arc::clone(&self.webhooks);
+            let request = Request {
+                urgent,
+                ..self.request(url)
+            };
+            sending.spawn(async move { webhooks.send(request).await.answer });
+        }
+        sending
+    }
+
+    /// Waits until nothing is known any more of any receiver.
+    pub(super) async fn forgets_all(&self) {
+        until(|| {
+            self.clock.advance(LONGEST_IDLE);
+            self.webhooks.pool.len() == 0
+        })
+        .await;
     }
 
     /// Posts, and moves the clock to the deadline once `ready` is.
@@ -126,7 +198,7 @@ pub(super) fn dev(resolver: Resolver) -> WebhooksConfig {
         },
         plain_http: PlainHttp::Loopback,
         resolver,
-        roots: Vec::new(),
+        ..WebhooksConfig::default()
     }
 }
 
