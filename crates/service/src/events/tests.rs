@@ -1,5 +1,6 @@
 //! Events from publication to receiver, through the real store and real sockets.
 
+mod host;
 mod operations;
 mod receivers;
 mod support;

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::support::{Receiver, Reply, Server, event};
+use super::super::destination_id;
+use super::host::Host;
+use super::support::{RENAMED, Receiver, Reply, Server, event};
 
 /// More than a lane may hold in memory: 24 MB.
 const EVENTS: usize = 3_000;
@@ -46,5 +48,58 @@ async fn a_receiver_that_hangs_slows_nobody_takes_no_memory_and_misses_nothing()
         got.sort();
         got.dedup();
     }
+    server.app.stop().await;
+}
+
+/// All of them at one host, whose connections they share with the subscription that is well.
+#[tokio::test]
+async fn receivers_that_mean_us_ill_slow_nobody_and_lead_nowhere() {
+    const EVENTS: usize = 300;
+    let server = Server::start().await;
+    let elsewhere = Receiver::start([]).await;
+    let host = Host::start(elsewhere.url()).await;
+    let renamed = format!("http://{RENAMED}:{}/", elsewhere.port());
+    let outcomes = [
+        ("well", host.url("well"), "Delivered"),
+        ("hangs", host.url("hangs"), "TimedOut"),
+        ("resets", host.url("resets"), "SocketError"),
+        ("drips", host.url("drips"), "TimedOut"),
+        // The head of an answer is one.
+        ("drips-a-body", host.url("drips-a-body"), "Delivered"),
+        ("never-ends", host.url("never-ends"), "SocketError"),
+        (
+            "never-ends-a-body",
+            host.url("never-ends-a-body"),
+            "Delivered",
+        ),
+        ("redirects", host.url("redirects"), "GenericError"),
+        ("renamed", renamed, "ResolutionError"),
+    ];
+    let mut subscriptions = Vec::new();
+    for (name, url, _) in &outcomes {
+        subscriptions.push(server.subscribe(name, url, json!({})).await);
+    }
+    server.publish(0..EVENTS).await;
+    // No time has passed.
+    while host.well().len() < EVENTS {
+        tokio::task::yield_now().await;
+    }
+    assert!(elsewhere.seen().is_empty());
+    server.advance(31);
+    let app = &server.app;
+    let first = app.events_after("", 1).await.unwrap().remove(0);
+    for (subscription, (name, _, outcome)) in subscriptions.iter().zip(&outcomes) {
+        let destination = destination_id(subscription.key());
+        let last = loop {
+            let delivery = app.store.event_delivery(&first.id, &destination).await;
+            if let Some(last) = delivery.unwrap().unwrap().last {
+                break last;
+            }
+        };
+        assert_eq!(last.outcome, *outcome, "{name}");
+    }
+    assert_eq!(host.well().len(), EVENTS);
+    assert!(elsewhere.seen().is_empty());
+    drop(host);
     server.app.stop().await;
 }

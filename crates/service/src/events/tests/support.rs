@@ -25,10 +25,13 @@ use crate::control::{Draft, Precondition};
 use crate::events::{DeadLettersConfig, Storage};
 use crate::hubs::SendsConfig;
 use crate::push::LanesConfig;
-use crate::webhook::{PlainHttp, WebhooksConfig};
+use crate::webhook::{PlainHttp, Resolver, WebhooksConfig};
 use crate::{App, Clock, Random, Settings};
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_795_493_896);
+
+/// A name that leads to a private network by now.
+pub(super) const RENAMED: &str = "renamed.example.com";
 
 /// An app with the topic `orders`.
 pub(super) struct Server {
@@ -219,6 +222,10 @@ async fn open(dir: &TempDir, clock: Clock) -> App {
                 private: false,
             },
             plain_http: PlainHttp::Loopback,
+            resolver: Resolver::Told(Arc::new(|name| match name {
+                RENAMED => Ok(vec!["10.0.0.1".parse().unwrap()]),
+                _ => Err(std::io::Error::other("NXDOMAIN")),
+            })),
             ..WebhooksConfig::default()
         },
         node: NodeId::new("node"),
