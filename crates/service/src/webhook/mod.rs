@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use domain::address::AddressPolicy;
 use domain::delivery::Answer;
+use domain::time::Timestamp;
 use http::header::{HOST, RETRY_AFTER};
 use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Full};
@@ -107,7 +108,8 @@ pub struct Answered {
 enum Failure {
     Resolution(String),
     Socket(String),
-    TimedOut,
+    /// What there was not in time.
+    TimedOut(&'static str),
 }
 
 /// The way out; one for all receivers.
@@ -166,8 +168,7 @@ impl Webhooks {
     pub async fn send(&self, request: Request) -> Answered {
         let began = self.clock.instant();
         let until = self.clock.now() + request.deadline;
-        let exchanged = self.clock.timeout_at(until, self.exchange(&request)).await;
-        let answered = match exchanged.unwrap_or(Err(Failure::TimedOut)) {
+        let answered = match self.exchange(&request, until).await {
             Err(failure) => Answered::without(failure, request.deadline),
             Ok((response, lease)) => self.answered(response, lease).await,
         };
@@ -178,15 +179,19 @@ impl Webhooks {
     }
 
     /// Sends the request and waits for the head of the answer.
-    async fn exchange(&self, request: &Request) -> Result<(Response<Incoming>, Lease), Failure> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        until: Timestamp,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut fresh = false;
         loop {
             let lease = self.pool.lease(&request.target, request.urgent, fresh);
-            let mut lease = lease.await?;
-            if lease.rested && !lease.is_ready().await {
-                continue;
-            }
-            match lease.send(request.http()).await {
+            let lease = self.clock.timeout_at(until, lease).await;
+            let mut lease = lease.ok_or(Failure::TimedOut("no connection was free"))??;
+            let sent = lease.send(request.http());
+            let sent = self.clock.timeout_at(until, sent).await;
+            match sent.ok_or(Failure::TimedOut("no answer"))? {
                 Ok(response) => return Ok((response, lease)),
                 // A receiver may close an idle connection in the moment it is used again: that says nothing about the
                 // receiver, so it is asked once more. It may see the request twice, as after any retry.
@@ -247,8 +252,8 @@ impl Answered {
         let (answer, error) = match failure {
             Failure::Resolution(error) => (Answer::ResolutionError, error),
             Failure::Socket(error) => (Answer::SocketError, error),
-            Failure::TimedOut => {
-                let error = format!("no answer within {} seconds", deadline.as_secs());
+            Failure::TimedOut(what) => {
+                let error = format!("{what} within {} seconds", deadline.as_secs());
                 (Answer::TimedOut, error)
             }
         };

@@ -189,24 +189,19 @@ impl Pool {
 }
 
 impl Lease {
-    /// Whether the connection is good for another request, as far as is known.
-    pub(super) async fn is_ready(&mut self) -> bool {
-        match &mut self.connection {
-            Some(connection) => connection.ready().await.is_ok(),
-            None => false,
-        }
-    }
-
     /// Sends a request; its connection is nobody else's until it is given back.
     pub(super) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, hyper::Error> {
         self.busy = true;
-        match &mut self.connection {
-            Some(connection) => connection.send_request(request).await,
-            None => unreachable!("a lease has its connection until it is dropped"),
+        let Some(connection) = &mut self.connection else {
+            unreachable!("a lease has its connection until it is dropped")
+        };
+        if self.rested {
+            connection.ready().await?;
         }
+        connection.send_request(request).await
     }
 
     /// The answer has been read to its end.

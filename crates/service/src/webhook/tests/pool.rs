@@ -154,6 +154,33 @@ async fn a_host_has_so_many_connections_and_a_part_is_for_what_is_urgent() {
     sender.forgets_all().await;
 }
 
+#[tokio::test]
+async fn whoever_finds_no_connection_in_time_is_told_so() {
+    let receiver = Receiver::start(|mut socket| async move {
+        read_request(&mut socket).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let sender = Sender::with(WebhooksConfig {
+        connections: 1,
+        ..dev(Resolver::System)
+    });
+    let url = receiver.url();
+    let second = async {
+        receiver.connections(1).await;
+        sender
+            .post_until_deadline(&url, tokio::task::yield_now())
+            .await
+    };
+    let (first, second) = tokio::join!(sender.post(&url), second);
+    let said = |answered: Answered| (answered.answer, answered.error.unwrap());
+    let late = |what: &str| (Answer::TimedOut, format!("{what} within 30 seconds"));
+    assert_eq!(said(first), late("no answer"));
+    assert_eq!(said(second), late("no connection was free"));
+    drop(receiver);
+    sender.forgets_all().await;
+}
+
 /// Whatever receivers do with connections, everybody gets an answer, and nothing is left.
 #[tokio::test]
 async fn connections_that_end_badly_leave_nobody_waiting() {

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use domain::time::Timestamp;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
