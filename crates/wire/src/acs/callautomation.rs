@@ -6,13 +6,15 @@
 
 mod answer;
 mod callback;
+mod custom_context;
 mod request;
 
 pub use answer::{Connection, Participant, participants};
 pub use callback::{CONTENT_TYPE, Callback, CallbackKind, ResultInformation};
+pub use custom_context::CustomContext;
 pub use request::{
-    AddParticipant, AnswerCall, CancelAdd, ConnectCall, CreateCall, CustomContext, Locator, Move,
-    Mute, Operation, RedirectCall, RejectCall, RejectReason, RemoveParticipant, Transfer,
+    AddParticipant, AnswerCall, CancelAdd, ConnectCall, CreateCall, Locator, Move, Mute, Operation,
+    RedirectCall, RejectCall, RejectReason, RemoveParticipant, Transfer,
 };
 
 /// The newest `api-version`; callback events carry it.
