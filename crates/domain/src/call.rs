@@ -15,7 +15,7 @@ use crate::id::{CallId, RegistrationId};
 use crate::identity::UserId;
 use crate::time::Timestamp;
 
-pub use leg::{Accepted, Leg, LegState, Round};
+pub use leg::{Accepted, Leg, LegState, Round, Shown};
 pub use reason::{Decline, EndReason, Refusal, StopReason};
 pub use roster::{MOST_LEGS, Standing};
 

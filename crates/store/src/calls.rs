@@ -1,12 +1,13 @@
 //! Calls, their legs, and how each device was rung or told to stop.
 
-use domain::call::{Accepted, Call, EndReason, Ended, Leg, LegState, Round, State};
+use domain::call::{Accepted, Call, EndReason, Ended, Leg, LegState, Round, Shown, State};
 use domain::fanout::{Ring, RingEvent};
 use domain::id::{CallId, RegistrationId, RoundId};
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use serde_json::Value;
 use sqlx::FromRow;
+use wire::acs::callautomation::CustomContext;
 
 use crate::db::{read, tx};
 use crate::{Error, Result, Store, Tx};
@@ -22,7 +23,8 @@ const TAKE: &str = "update calls set version = version + 1 where id = $1
     returning id, communication, caller, display_name, video, signal, created_at, ring_deadline,
       connected_at, caller_left_at, ended_at, end_reason, ended_by, muted, roster, version";
 const LEGS: &str =
-    "select target, round_id, rung_at, deadline, hops, state, endpoint, accepted_at, left_at, signal
+    "select target, round_id, rung_at, deadline, hops, shown_name, shown_headers, state, endpoint, accepted_at,
+      left_at, signal
     from call_legs where call_id = $1 order by ordinal";
 const RINGING: &str = "select calls.id, min(call_legs.deadline)
     from calls join call_legs on call_legs.call_id = calls.id
@@ -50,11 +52,12 @@ const SWEEP: [&str; 5] = [
       (select id from calls where ended_at < $1 order by ended_at, id limit $2)",
 ];
 const PUT_LEG: &str =
-    "insert into call_legs (call_id, ordinal, target, round_id, rung_at, deadline, hops, state,
-      endpoint, accepted_at, left_at, signal)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    "insert into call_legs (call_id, ordinal, target, round_id, rung_at, deadline, hops, shown_name,
+      shown_headers, state, endpoint, accepted_at, left_at, signal)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     on conflict (call_id, ordinal) do update set round_id = excluded.round_id, rung_at = excluded.rung_at,
-      deadline = excluded.deadline, hops = excluded.hops, state = excluded.state,
+      deadline = excluded.deadline, hops = excluded.hops, shown_name = excluded.shown_name,
+      shown_headers = excluded.shown_headers, state = excluded.state,
       endpoint = excluded.endpoint, accepted_at = excluded.accepted_at, left_at = excluded.left_at,
       signal = excluded.signal";
 
@@ -93,6 +96,8 @@ struct LegRow {
     rung_at: i64,
     deadline: i64,
     hops: i64,
+    shown_name: Option<String>,
+    shown_headers: Option<String>,
     state: String,
     endpoint: Option<String>,
     accepted_at: Option<i64>,
@@ -224,6 +229,7 @@ impl Tx {
             _ => None,
         };
         let endpoint = accepted.and_then(|accepted| accepted.endpoint.as_ref());
+        let shown = &leg.round.shown;
         tx!(
             self,
             execute,
@@ -235,6 +241,8 @@ impl Tx {
                 .bind(leg.round.since.micros())
                 .bind(leg.round.deadline.micros())
                 .bind(i64::from(leg.round.hops))
+                .bind(&shown.display_name)
+                .bind((!shown.custom.is_empty()).then(|| shown.custom.to_json().to_string()))
                 .bind(leg.state.as_str())
                 .bind(endpoint.map(RegistrationId::as_str))
                 .bind(accepted.map(|accepted| accepted.at.micros()))
@@ -278,8 +286,9 @@ fn call_of(row: Row, legs: Vec<LegRow>) -> Result<ReadCall> {
     let legs = legs
         .into_iter()
         .map(|leg| {
-            let signal = json(&leg.signal)?;
-            leg_of(leg, signal).ok_or_else(|| bad("a leg's state or hops are out of range".into()))
+            let (signal, headers) = (json(&leg.signal)?, json(&leg.shown_headers)?);
+            leg_of(leg, signal, headers)
+                .ok_or_else(|| bad("a leg's state, hops or headers are out of range".into()))
         })
         .collect::<Result<_>>()?;
     Ok(ReadCall {
@@ -302,7 +311,7 @@ fn call_of(row: Row, legs: Vec<LegRow>) -> Result<ReadCall> {
     })
 }
 
-fn leg_of(row: LegRow, signal: Option<Value>) -> Option<Leg> {
+fn leg_of(row: LegRow, signal: Option<Value>, headers: Option<Value>) -> Option<Leg> {
     let state = match row.state.as_str() {
         "ringing" => LegState::Ringing,
         "accepted" => LegState::Accepted(Accepted {
@@ -322,6 +331,13 @@ fn leg_of(row: LegRow, signal: Option<Value>) -> Option<Leg> {
             since: Timestamp::from_micros(row.rung_at),
             deadline: Timestamp::from_micros(row.deadline),
             hops: u32::try_from(row.hops).ok()?,
+            shown: Shown {
+                display_name: row.shown_name,
+                custom: match headers {
+                    Some(headers) => CustomContext::from_json(&headers)?,
+                    None => CustomContext::default(),
+                },
+            },
         },
         state,
         signal,

@@ -1,6 +1,7 @@
 //! A called user's part in a call.
 
 use serde_json::Value;
+use wire::acs::callautomation::CustomContext;
 
 use crate::id::{RegistrationId, RoundId};
 use crate::identity::UserId;
@@ -30,6 +31,17 @@ pub struct Round {
     pub deadline: Timestamp,
     /// How often the call was redirected on its way here.
     pub hops: u32,
+    /// What the user is shown of whoever calls; it goes along when the call is redirected.
+    pub shown: Shown,
+}
+
+/// What a called user is shown beside who calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The name of the caller, if it is not the call's.
+    pub display_name: Option<String>,
+    /// Headers of whoever called.
+    pub custom: CustomContext,
 }
 
 /// How a leg stands.

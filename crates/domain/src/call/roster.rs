@@ -1,6 +1,6 @@
 //! Who is in a call: who is invited, joins without being rung, is taken out, is muted.
 
-use super::{Accepted, Call, Change, Leg, LegState, Refusal, Round, State, StopReason};
+use super::{Accepted, Call, Change, Leg, LegState, Refusal, Round, Shown, State, StopReason};
 use crate::identity::UserId;
 use crate::time::Timestamp;
 
@@ -52,6 +52,12 @@ impl Call {
             State::Ended(_) => Vec::new(),
             _ => self.present(),
         }
+    }
+
+    /// The caller's name as the user of this leg is shown it.
+    pub fn name_for<'a>(&'a self, leg: &'a Leg) -> &'a str {
+        let shown = leg.round.shown.display_name.as_deref();
+        shown.unwrap_or(&self.display_name)
     }
 
     /// The name to show of somebody in it: only the caller's is known.
@@ -143,6 +149,7 @@ impl Call {
             since: now,
             deadline: now,
             hops: 0,
+            shown: Shown::default(),
         };
         self.ring(by.clone(), round)?;
         if let Some(leg) = self.leg_mut(&by) {

@@ -39,6 +39,7 @@ fn round(hops: u32) -> Round {
         since: NOW,
         deadline: DEADLINE,
         hops,
+        shown: Shown::default(),
     }
 }
 

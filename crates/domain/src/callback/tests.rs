@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::call::{Decline, Leg, Round, Verb};
+use crate::call::{Decline, Leg, Round, Shown, Verb};
 use crate::id::{CallId, RoundId};
 use crate::time::Timestamp;
 
@@ -20,6 +20,7 @@ fn round() -> Round {
         since: NOW,
         deadline: DEADLINE,
         hops: 0,
+        shown: Shown::default(),
     }
 }
 

@@ -10,7 +10,6 @@ use serde_json::Value;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, Reply, call_not_found, invalid, refused};
-use crate::calling::events::Shown;
 use crate::calling::step::{Act, Step, Stop};
 use crate::control::Communication;
 use crate::{App, Result};
@@ -94,10 +93,8 @@ impl App {
     ) -> Result<Value> {
         let incoming = self.incoming(communication, &request.incoming_call_context)?;
         let call = self.still_ringing(&incoming).await?;
-        let hops = call
-            .leg(&incoming.target)
-            .map_or(0, |leg| leg.round.hops)
-            .saturating_add(1);
+        let leg = call.leg(&incoming.target).ok_or_else(call_not_found)?;
+        let hops = leg.round.hops.saturating_add(1);
         if hops > self.settings.calls.redirects {
             return Err(refused(Stop::Refused(Refusal::TooManyRedirects)));
         }
@@ -105,8 +102,8 @@ impl App {
             .callee(communication, &request.target, "target")
             .await?;
         let ring = self.settings.calls.ring;
-        let (leg, shown) = (self.next_leg(&to, ring, hops), Shown::default());
-        let (round, reaches) = self.next_round(communication, &call, leg, &shown).await?;
+        let next = self.next_leg(&to, ring, hops, leg.round.shown.clone());
+        let (round, reaches) = self.next_round(communication, &call, next).await?;
         let redirect = Verb::Redirect {
             from: incoming.target.clone(),
             to,
@@ -114,7 +111,7 @@ impl App {
         };
         let step = Step {
             guard: Some((incoming.target, incoming.round)),
-            ringing: Some((reaches, shown)),
+            ringing: Some(reaches),
             repeat,
             ..Step::by(Act::Verb(redirect), Cause::Member)
         };

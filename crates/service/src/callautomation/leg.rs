@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Leg, Round, Verb};
+use domain::call::{Call, Leg, Round, Shown, Verb};
 use domain::callback::Cause;
 use domain::connection::{Connection, Invitation};
 use domain::fanout::Reach;
@@ -14,7 +14,6 @@ use serde_json::Value;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, call_not_found};
-use crate::calling::events::Shown;
 use crate::calling::step::{Act, Step};
 use crate::control::Communication;
 use crate::{App, Result};
@@ -79,9 +78,9 @@ impl App {
     }
 
     /// A leg for `target` that rings so long.
-    pub(super) fn next_leg(&self, target: &UserId, ring: Duration, hops: u32) -> Leg {
+    pub(super) fn next_leg(&self, target: &UserId, ring: Duration, hops: u32, shown: Shown) -> Leg {
         let now = self.clock.now();
-        Leg::ringing(target.clone(), self.ringing(now, now + ring, hops))
+        Leg::ringing(target.clone(), self.ringing(now, now + ring, hops, shown))
     }
 
     /// The ringing of a leg, and how the user's devices are reached. It is over at once if nobody hears of it.
@@ -90,10 +89,9 @@ impl App {
         communication: &Communication,
         call: &Call,
         leg: Leg,
-        shown: &Shown,
     ) -> Result<(Round, Vec<Reach>)> {
         let reaches = self.reach(&leg.target).await?;
-        let heard = self.is_heard(communication, call, &leg, shown, &reaches)?;
+        let heard = self.is_heard(communication, call, &leg, &reaches)?;
         let mut round = leg.round;
         if !heard {
             round.deadline = round.since;
@@ -111,11 +109,11 @@ impl App {
         shown: Shown,
     ) -> Result<Step> {
         let target = invitation.target.clone();
-        let leg = self.next_leg(&target, ring, 0);
-        let (round, reaches) = self.next_round(communication, call, leg, &shown).await?;
+        let leg = self.next_leg(&target, ring, 0, shown);
+        let (round, reaches) = self.next_round(communication, call, leg).await?;
         Ok(Step {
             invitation: Some(invitation),
-            ringing: Some((reaches, shown)),
+            ringing: Some(reaches),
             ..Step::of(Verb::Invite { target, round })
         })
     }

@@ -1,7 +1,7 @@
 //! Who is in an application's call: shown, added, taken out, muted, handed over, moved.
 
 use ::wire::acs::identifier::Identifier;
-use domain::call::{Call, Refusal, Standing, Verb};
+use domain::call::{Call, Refusal, Shown, Standing, Verb};
 use domain::callback::{Asked, Cause};
 use domain::connection::{Connection, Invitation, Operation, Purpose};
 use domain::id::InvitationId;
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, Reply, invalid, refused};
-use crate::calling::events::Shown;
 use crate::calling::step::{Act, Step, Stop};
 use crate::control::Communication;
 use crate::{App, Error, Result};

@@ -12,7 +12,6 @@ use store::Tx;
 use wire::acs::callautomation as wire;
 
 use super::{Repeat, Reply, busy, call_not_found, invalid, refused};
-use crate::calling::events::Shown;
 use crate::calling::place::Placing;
 use crate::calling::step::{Step, Stop, Unwritten};
 use crate::control::Communication;
@@ -21,8 +20,6 @@ use crate::{App, Error, Kind, Result};
 /// A call that an application has placed.
 pub(super) struct Outgoing {
     pub(super) call: Call,
-    /// What those who are rung are shown.
-    pub(super) shown: Shown,
     pub(super) begins: Begins,
 }
 
@@ -46,7 +43,6 @@ impl App {
         let answer = self.connection_view(&connection, &call);
         let outgoing = Outgoing {
             call,
-            shown: Shown::default(),
             begins: Begins::Leg(connection),
         };
         self.place(communication, outgoing, repeat, answer).await
@@ -61,10 +57,10 @@ impl App {
         answer: Value,
     ) -> Result<Value> {
         let reaches = self.reaches(&outgoing.call).await?;
-        let call = self.give_up_early(communication, outgoing.call, &outgoing.shown, &reaches)?;
+        let call = self.give_up_early(communication, outgoing.call, &reaches)?;
         let mut tx = self.store.begin().await?;
         let placed = self
-            .write_call(&mut tx, communication, &call, reaches, &outgoing.shown)
+            .write_call(&mut tx, communication, &call, reaches)
             .await?;
         let begun = self.write_begins(&mut tx, &call, &outgoing.begins).await;
         let written = match begun {
@@ -264,6 +260,7 @@ impl App {
             display_name: request.display_name,
             video: false,
             signal: None,
+            custom: wire::CustomContext::default(),
             ring: self.settings.calls.ring,
         };
         let call = self.new_call(communication, placing);
@@ -283,12 +280,11 @@ impl App {
         &self,
         communication: &Communication,
         mut call: Call,
-        shown: &Shown,
         reaches: &[Vec<Reach>],
     ) -> Result<Call> {
         for (place, reaches) in reaches.iter().enumerate() {
             let leg = &call.legs[place];
-            if !self.is_heard(communication, &call, leg, shown, reaches)? {
+            if !self.is_heard(communication, &call, leg, reaches)? {
                 call.legs[place].round.deadline = call.created_at;
             }
         }
@@ -301,14 +297,13 @@ impl App {
         communication: &Communication,
         call: &Call,
         leg: &Leg,
-        shown: &Shown,
         reaches: &[Reach],
     ) -> Result<bool> {
         if self.rings_any(communication, reaches) {
             return Ok(true);
         }
         let now = self.clock.now();
-        let event = self.incoming_call(call, communication, leg, shown, now)?;
+        let event = self.incoming_call(call, communication, leg, now)?;
         Ok(self.is_wanted(&communication.key, &event))
     }
 }

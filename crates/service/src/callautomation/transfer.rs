@@ -1,7 +1,7 @@
 //! Transfers: a participant shall talk to somebody else.
 
 use ::wire::acs::identifier::Identifier;
-use domain::call::Call;
+use domain::call::{Call, Shown};
 use domain::connection::{Connection, Purpose};
 use domain::identity::UserId;
 use serde_json::Value;
@@ -10,7 +10,6 @@ use wire::acs::callautomation as wire;
 use super::participants::context_alone;
 use super::place::{Begins, Outgoing};
 use super::{Repeat, Reply, invalid};
-use crate::calling::events::Shown;
 use crate::calling::place::Placing;
 use crate::calling::step::Step;
 use crate::control::Communication;
@@ -31,10 +30,6 @@ impl App {
         let (transferee, others) = transferee(&call, &connection, request.transferee.as_ref())?;
         let field = "targetParticipant";
         let target = self.callee(communication, &request.target, field).await?;
-        let shown = Shown {
-            display_name: None,
-            custom: request.custom_context,
-        };
         let operation = self.call_operation(request.operation)?;
         let answer = context_alone(&operation);
         let ring = self.settings.calls.ring;
@@ -51,6 +46,7 @@ impl App {
                 display_name: call.name_of(&transferee).to_owned(),
                 video: false,
                 signal: None,
+                custom: request.custom_context,
                 ring,
             };
             let purpose = Purpose::TransferOut {
@@ -59,11 +55,14 @@ impl App {
             };
             let outgoing = Outgoing {
                 call: self.new_call(communication, placing),
-                shown,
                 begins: Begins::Transfer(self.invitation(&connection, purpose, &target, operation)),
             };
             return self.place(communication, outgoing, repeat, answer).await;
         }
+        let shown = Shown {
+            display_name: None,
+            custom: request.custom_context,
+        };
         let purpose = Purpose::Transfer(transferee);
         let invitation = self.invitation(&connection, purpose, &target, operation);
         let invite = self.invite(communication, &call, invitation, ring, shown);

@@ -215,11 +215,11 @@ impl App {
             let Change::Invited(user) = change else {
                 continue;
             };
-            let (Some(leg), Some((reaches, shown))) = (call.leg(user), &step.ringing) else {
+            let (Some(leg), Some(reaches)) = (call.leg(user), &step.ringing) else {
                 continue;
             };
-            self.ring(communication, call, leg, shown, reaches.clone(), &mut told);
-            events.push(self.incoming_call(call, communication, leg, shown, now)?);
+            self.ring(communication, call, leg, reaches.clone(), &mut told);
+            events.push(self.incoming_call(call, communication, leg, now)?);
         }
         let routed = self.record_events(tx, &communication.key, events).await?;
         for told in [&stops, &told] {

@@ -5,7 +5,6 @@ use domain::event::Event;
 use domain::identity::UserId;
 use domain::time::Timestamp;
 use wire::acs::call_events::{self, CallEvent, Ending, Incoming, Participant};
-use wire::acs::callautomation::CustomContext;
 use wire::acs::calling::server_call_id;
 use wire::acs::identifier::Identifier;
 use wire::acs::incoming_context::IncomingContext;
@@ -13,15 +12,6 @@ use wire::auth::jwt::SigningKey;
 
 use crate::control::Communication;
 use crate::{App, Error, Kind, Result};
-
-/// What a called user is shown beside who calls.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shown {
-    /// The name of the caller, if it is not the call's.
-    pub(crate) display_name: Option<String>,
-    /// Headers of whoever called.
-    pub(crate) custom: CustomContext,
-}
 
 impl App {
     /// The `serverCallId` of a call.
@@ -44,7 +34,6 @@ impl App {
         call: &Call,
         communication: &Communication,
         leg: &Leg,
-        shown: &Shown,
         now: Timestamp,
     ) -> Result<Event> {
         let context = IncomingContext {
@@ -61,8 +50,8 @@ impl App {
         })?;
         let incoming = Incoming {
             to: &raw(&leg.target),
-            display_name: shown.display_name.as_deref().unwrap_or(&call.display_name),
-            custom: shown.custom.clone(),
+            display_name: call.name_for(leg),
+            custom: &leg.round.shown.custom,
             context: &context,
         };
         let event = self.described(call).incoming(&incoming);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::call::{Call, Leg, Round, State};
+use domain::call::{Call, Leg, Round, Shown, State};
 use domain::device::{Device, Purpose};
 use domain::fanout::{self, Reach};
 use domain::id::{CallId, RoundId};
@@ -10,10 +10,10 @@ use domain::identity::{TokenUser, UserId};
 use domain::time::Timestamp;
 use serde_json::Value;
 use store::Tx;
+use wire::acs::callautomation::CustomContext;
 use wire::acs::calling::PlaceCall;
 use wire::acs::identifier::Identifier;
 
-use super::events::Shown;
 use super::ring::Told;
 use crate::control::Communication;
 use crate::events::Routed;
@@ -31,6 +31,8 @@ pub(crate) struct Placing {
     pub(crate) video: bool,
     /// The caller's offer, opaque.
     pub(crate) signal: Option<Value>,
+    /// Headers of whoever calls.
+    pub(crate) custom: CustomContext,
     /// How long it rings.
     pub(crate) ring: Duration,
 }
@@ -55,13 +57,14 @@ impl App {
             display_name: request.display_name,
             video: request.video,
             signal: request.signal,
+            custom: CustomContext::default(),
             ring: self.settings.calls.ring_for(request.ring_timeout_secs),
         };
         let call = self.new_call(&communication, placing);
         let reaches = self.reaches(&call).await?;
         let mut tx = self.store.begin().await?;
         let placed = self
-            .write_call(&mut tx, &communication, &call, reaches, &Shown::default())
+            .write_call(&mut tx, &communication, &call, reaches)
             .await?;
         tx.commit().await?;
         self.after_placing(&call, placed);
@@ -72,10 +75,14 @@ impl App {
     pub(crate) fn new_call(&self, communication: &Communication, placing: Placing) -> Call {
         let now = self.clock.now();
         let deadline = now + placing.ring;
+        let shown = Shown {
+            display_name: None,
+            custom: placing.custom,
+        };
         let legs = placing
             .targets
             .into_iter()
-            .map(|target| Leg::ringing(target, self.ringing(now, deadline, 0)))
+            .map(|target| Leg::ringing(target, self.ringing(now, deadline, 0, shown.clone())))
             .collect();
         Call {
             id: CallId::new(self.random.uuid().to_string()),
@@ -95,12 +102,19 @@ impl App {
     }
 
     /// A ringing that begins at `since`.
-    pub(crate) fn ringing(&self, since: Timestamp, deadline: Timestamp, hops: u32) -> Round {
+    pub(crate) fn ringing(
+        &self,
+        since: Timestamp,
+        deadline: Timestamp,
+        hops: u32,
+        shown: Shown,
+    ) -> Round {
         Round {
             id: RoundId::new(self.random.uuid().to_string()),
             since,
             deadline,
             hops,
+            shown,
         }
     }
 
@@ -127,14 +141,13 @@ impl App {
         communication: &Communication,
         call: &Call,
         reaches: Vec<Vec<Reach>>,
-        shown: &Shown,
     ) -> Result<Placed> {
         let now = call.created_at;
         let mut told = Told::default();
         let mut events = vec![self.call_started(call, communication, now)];
         for (leg, reaches) in call.legs.iter().zip(reaches) {
-            self.ring(communication, call, leg, shown, reaches, &mut told);
-            events.push(self.incoming_call(call, communication, leg, shown, now)?);
+            self.ring(communication, call, leg, reaches, &mut told);
+            events.push(self.incoming_call(call, communication, leg, now)?);
         }
         tx.insert_call(call).await?;
         let events = self.record_events(tx, &communication.key, events).await?;

@@ -15,7 +15,6 @@ use domain::time::Timestamp;
 use wire::acs::calling::call_context;
 use wire::acs::push_payload::{IncomingCall, StopRinging};
 
-use super::events::Shown;
 use crate::control::Communication;
 use crate::{App, Result};
 
@@ -49,7 +48,6 @@ struct Message<'a> {
     event: RingEvent,
     call: &'a Call,
     leg: &'a Leg,
-    display_name: &'a str,
     /// Why, if it stops the ringing.
     why: Option<StopReason>,
     now: Timestamp,
@@ -62,7 +60,6 @@ impl App {
         communication: &Communication,
         call: &Call,
         leg: &Leg,
-        shown: &Shown,
         mut reaches: Vec<Reach>,
         told: &mut Told,
     ) {
@@ -76,7 +73,6 @@ impl App {
             event: RingEvent::IncomingCall,
             call,
             leg,
-            display_name: shown.display_name.as_deref().unwrap_or(&call.display_name),
             why: None,
             now: leg.round.since,
         };
@@ -114,7 +110,6 @@ impl App {
                 event: RingEvent::StopRinging,
                 call,
                 leg,
-                display_name: &call.display_name,
                 why: Some(why),
                 now,
             };
@@ -275,7 +270,7 @@ impl Message<'_> {
             context: &context,
             recipient: self.leg.target.as_str(),
             caller: self.call.from.as_str(),
-            display_name: self.display_name,
+            display_name: self.call.name_for(self.leg),
             video: self.call.video,
         };
         let stop = self.why.map(|why| StopRinging {

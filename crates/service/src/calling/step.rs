@@ -7,7 +7,6 @@ use domain::fanout::Reach;
 use domain::id::{InvitationId, RoundId};
 use domain::identity::UserId;
 
-use super::events::Shown;
 use crate::Error;
 use crate::callautomation::{Repeat, Reply};
 
@@ -23,8 +22,8 @@ pub(crate) struct Step {
     pub(crate) connection: Option<Connection>,
     /// For whom whoever is rung now is rung.
     pub(crate) invitation: Option<Invitation>,
-    /// How whoever is rung now is reached, and what is shown.
-    pub(crate) ringing: Option<(Vec<Reach>, Shown)>,
+    /// How whoever is rung now is reached.
+    pub(crate) ringing: Option<Vec<Reach>>,
     /// What is answered, and to which request that may be repeated.
     pub(crate) reply: Reply,
     /// The request.

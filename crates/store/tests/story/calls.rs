@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use domain::call::{Call, Leg, Round, State, Verb};
+use domain::call::{Call, Leg, Round, Shown, State, Verb};
 use domain::fanout::{Ring, RingEvent, Way};
 use domain::id::{CallId, NotificationId, RegistrationId, RoundId};
 use domain::identity::UserId;
 use domain::push::Platform;
 use domain::time::Timestamp;
-use serde_json::json;
+use serde_json::{Map, json};
 use store::Store;
+use wire::acs::callautomation::CustomContext;
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
 
@@ -44,6 +45,13 @@ fn round(id: &str, secs: u64) -> Round {
         since: NOW,
         deadline: NOW + Duration::from_secs(secs),
         hops: 1,
+        shown: Shown {
+            display_name: Some("Alice of Support".into()),
+            custom: CustomContext {
+                sip: Map::new(),
+                voip: Map::from_iter([("ticket".into(), json!("42"))]),
+            },
+        },
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Incoming<'a> {
     /// The caller's name to show.
     pub display_name: &'a str,
     /// `customContext`: headers that whoever called wants seen.
-    pub custom: CustomContext,
+    pub custom: &'a CustomContext,
     /// The signed context (see [`super::incoming_context`]).
     pub context: &'a str,
 }
@@ -84,9 +84,7 @@ impl Call {
                 "from": self.started_by.to_json(),
                 "serverCallId": self.server_call_id,
                 "callerDisplayName": incoming.display_name,
-                "customContext": {
-                    "sipHeaders": incoming.custom.sip, "voipHeaders": incoming.custom.voip,
-                },
+                "customContext": incoming.custom.to_json(),
                 "incomingCallContext": incoming.context,
                 "correlationId": self.correlation_id,
             }),
@@ -205,7 +203,7 @@ mod tests {
         let incoming = Incoming {
             to: &to,
             display_name: "n",
-            custom: CustomContext::default(),
+            custom: &CustomContext::default(),
             context: "a.b.c",
         };
         let ending = Ending {

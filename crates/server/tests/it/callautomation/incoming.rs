@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{CALLBACK, Stage, id};
+use super::{CALLBACK, Stage, cc, id};
 use crate::calling::told;
 use crate::comm::User;
 
@@ -66,6 +66,32 @@ async fn a_redirected_call_rings_elsewhere_but_not_round_and_round() {
             ],
         )
         .await;
+}
+
+#[tokio::test]
+async fn who_a_call_is_redirected_to_is_shown_what_the_first_was() {
+    let stage = Stage::set().await;
+    let dave = stage.comm.user().await;
+    let phone = stage.phone(&dave).await;
+    let leg = stage.established().await;
+    let add = json!({
+        "participantToAdd": id(&stage.carol), "sourceDisplayName": "Support",
+        "customCallingContext": { "voipHeaders": { "ticket": "42" } },
+    });
+    let path = format!("{}/participants:add", cc(&leg));
+    assert_eq!(stage.post(&path, &add).await.status, 202);
+    let first = stage.incoming(&stage.carol).await[0].clone();
+    let redirect =
+        json!({ "incomingCallContext": first["incomingCallContext"], "target": id(&dave) });
+    assert_eq!(stage.post(":redirect", &redirect).await.status, 204);
+    let second = &stage.incoming(&dave).await[0];
+    assert_eq!(second["callerDisplayName"], "Support");
+    assert_eq!(second["customContext"]["voipHeaders"]["ticket"], "42");
+    // The phone rings with the name, and stops the call that it showed.
+    stage.reject(&dave, &leg).await;
+    for push in &told(&phone, 2).await {
+        assert_eq!(push["payload"]["data"]["displayName"], "Support");
+    }
 }
 
 #[tokio::test]

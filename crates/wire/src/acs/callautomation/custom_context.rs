@@ -1,6 +1,6 @@
 //! `customCallingContext`: headers that whoever calls wants seen on the other side.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::acs::body::{Fields, Invalid};
 
@@ -21,6 +21,25 @@ pub struct CustomContext {
 }
 
 impl CustomContext {
+    /// `{"sipHeaders","voipHeaders"}`, as events and the store have it.
+    pub fn to_json(&self) -> Value {
+        json!({ "sipHeaders": self.sip, "voipHeaders": self.voip })
+    }
+
+    /// What [`CustomContext::to_json`] wrote.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let headers = |name: &str| value.get(name)?.as_object().cloned();
+        Some(Self {
+            sip: headers("sipHeaders")?,
+            voip: headers("voipHeaders")?,
+        })
+    }
+
+    /// Whether there are no headers.
+    pub fn is_empty(&self) -> bool {
+        self.sip.is_empty() && self.voip.is_empty()
+    }
+
     /// Reads the member `customCallingContext` of a body.
     pub(super) fn of(fields: &Fields<'_>) -> Result<Self, Invalid> {
         const NAME: &str = "customCallingContext";
