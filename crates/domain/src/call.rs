@@ -16,7 +16,7 @@ use crate::identity::UserId;
 use crate::time::Timestamp;
 
 pub use leg::{Accepted, Leg, LegState, Round, Shown};
-pub use reason::{Decline, EndReason, Refusal, StopReason};
+pub use reason::{Decline, EndReason, Reached, Refusal, StopReason};
 pub use roster::{MOST_LEGS, Standing};
 
 /// A call from one user to one or more others.
@@ -112,8 +112,8 @@ pub enum Verb {
     },
     /// Time has come: whoever's round is over is no longer rung.
     TimeOut {
-        /// Those of whom a connection or a push service took the ring.
-        reached: Vec<UserId>,
+        /// How far it got with those who were rung.
+        reached: Vec<(UserId, Reached)>,
     },
     /// One more user is rung.
     Invite {
@@ -347,26 +347,23 @@ impl Call {
         Ok(changes)
     }
 
-    fn time_out(&mut self, reached: &[UserId], now: Timestamp) -> Vec<Change> {
+    fn time_out(&mut self, reached: &[(UserId, Reached)], now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
-        let mut reason = EndReason::Unreachable;
+        let mut farthest = Reached::Nobody;
         let due = |leg: &&mut Leg| leg.rings() && leg.round.deadline <= now;
         for leg in self.legs.iter_mut().filter(due) {
             leg.state = LegState::TimedOut;
-            let why = if reached.contains(&leg.target) {
-                reason = EndReason::NoAnswer;
-                StopReason::TimedOut
-            } else {
-                StopReason::Unreachable
-            };
+            let named = reached.iter().find(|(user, _)| *user == leg.target);
+            let reached = named.map_or(Reached::Nobody, |(_, reached)| *reached);
+            farthest = farthest.max(reached);
             changes.push(Change::Stopped {
                 target: leg.target.clone(),
                 except: None,
-                why,
+                why: StopReason::TimedOut(reached),
             });
         }
         if !changes.is_empty() {
-            changes.extend(self.settle(None, reason, now));
+            changes.extend(self.settle(None, EndReason::Unanswered(farthest), now));
         }
         changes
     }

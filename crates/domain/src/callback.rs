@@ -262,8 +262,7 @@ impl Story<'_> {
             StopReason::Redirected | StopReason::AcceptedElsewhere => return None,
             StopReason::Declined(how) => how.into(),
             StopReason::Cancelled => EndReason::Cancelled,
-            StopReason::TimedOut => EndReason::NoAnswer,
-            StopReason::Unreachable => EndReason::Unreachable,
+            StopReason::TimedOut(reached) => EndReason::Unanswered(reached),
         };
         let taken_back = matches!(self.cause, Cause::CancelledAdd(_, id) if *id == invitation.id);
         let kind = match invitation.purpose {
@@ -367,15 +366,8 @@ fn found(found: bool, kind: Kind) -> (Kind, ResultInformation) {
 
 /// How a call, or an invitation, that nobody took came out.
 fn unanswered(reason: EndReason) -> ResultInformation {
-    let (code, sub_code, sentence) = match reason {
-        EndReason::HungUp | EndReason::Cancelled => (487, 0, "Call was canceled by the caller."),
-        EndReason::Declined => (603, 0, "Decline."),
-        EndReason::Busy => (486, 0, "Busy here."),
-        EndReason::Forbidden => (403, 0, "Forbidden."),
-        EndReason::NoAnswer => (487, 10004, "Call was canceled on timeout."),
-        EndReason::Unreachable => (480, 10037, "No endpoint of the callee could be reached."),
-    };
-    ResultInformation::new(code, sub_code, sentence)
+    let (code, sub_code, phrase) = reason.codes();
+    ResultInformation::new(code, sub_code, &format!("{phrase}."))
 }
 
 const BY_APPLICATION: &str =

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::call::Leg;
+use crate::call::{Leg, Reached};
 use crate::device::{Device, Purpose, State, Transport};
 use crate::id::{NotificationId, RegistrationId, RoundId};
 use crate::identity::UserId;
@@ -64,6 +64,20 @@ impl Ring {
     /// Whether it belongs to the last ringing of this leg.
     pub fn is_of(&self, leg: &Leg) -> bool {
         self.target == leg.target && self.round == leg.round.id
+    }
+
+    /// How far it got; of a push the push service knows whether it was taken.
+    pub fn reached(&self, taken: bool) -> Reached {
+        match &self.way {
+            Way::Live(_) => Reached::Device,
+            Way::Push(..) if taken => Reached::Device,
+            Way::None(_) if self.device.as_str().is_empty() => Reached::Nobody,
+            // "After its time the endpoint is deleted"; one for chat is none for calls.
+            Way::None(why) if [EXPIRED, NOT_FOR_THIS].contains(&why.as_ref()) => Reached::Nobody,
+            Way::None(why) if why == NOT_CONNECTED => Reached::Offline,
+            // The push failed, or its token is in doubt, or there is no hub for it.
+            Way::Push(..) | Way::None(_) => Reached::Unpushed,
+        }
     }
 }
 
@@ -224,6 +238,19 @@ mod tests {
             .collect()
     }
 
+    fn ring(device: &str, way: Way) -> Ring {
+        Ring {
+            event: RingEvent::IncomingCall,
+            place: 0,
+            target: UserId::new("8:acs:a_b"),
+            round: RoundId::new("round"),
+            device: RegistrationId::new(device),
+            way,
+            delivery: None,
+            at: NOW,
+        }
+    }
+
     #[test]
     fn a_connected_device_rings_live_and_a_sleeping_one_by_push() {
         use TransportKind::{Apns, Fcm, Trouter};
@@ -257,14 +284,33 @@ mod tests {
         let mut expired = device("expired", vec![transport(Fcm, "cc")]);
         expired.transports[0].expires_at = NOW;
         let channel = device("channel", vec![transport(Trouter, "/v4/f/x")]);
-        let reasons: Vec<_> = [chat, quarantined, expired, channel]
-            .iter()
-            .flat_map(|device| ways_of(std::slice::from_ref(device), &[]))
-            .map(|(_, way)| way)
-            .collect();
-        let wanted =
-            [NOT_FOR_THIS, QUARANTINED, EXPIRED, NOT_CONNECTED].map(|why| Way::None(why.into()));
-        assert_eq!(reasons, wanted);
+        for (device, why, reached) in [
+            (chat, NOT_FOR_THIS, Reached::Nobody),
+            (quarantined, QUARANTINED, Reached::Unpushed),
+            (expired, EXPIRED, Reached::Nobody),
+            (channel, NOT_CONNECTED, Reached::Offline),
+        ] {
+            let [(id, way)] = &ways_of(&[device], &[])[..] else {
+                panic!("one way a device")
+            };
+            assert_eq!(*way, Way::None(why.into()));
+            assert_eq!(ring(id, way.clone()).reached(false), reached);
+        }
+    }
+
+    #[test]
+    fn a_ring_gets_as_far_as_a_connection_or_a_push_service() {
+        let push = || Way::Push(Platform::Apns, "aa".into());
+        let unlinked = Way::None("comm is not linked to a hub".into());
+        for (device, way, taken, reached) in [
+            ("r", Way::Live("conn".into()), false, Reached::Device),
+            ("r", push(), true, Reached::Device),
+            ("r", push(), false, Reached::Unpushed),
+            ("r", unlinked, false, Reached::Unpushed),
+            ("", Way::None("nobody".into()), false, Reached::Nobody),
+        ] {
+            assert_eq!(ring(device, way).reached(taken), reached);
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => who().prop_map(|by| Verb::Cancel { target: user(by) }),
         1 => who().prop_map(|by| Verb::Remove { target: user(by) }),
         1 => prop::collection::vec(who(), 0..3).prop_map(|reached| Verb::TimeOut {
-            reached: reached.into_iter().map(user).collect(),
+            reached: reached.into_iter().map(|name| (user(name), Reached::Device)).collect(),
         }),
     ];
     // Ending it for all is the one verb after which nothing is of interest: it comes seldom.

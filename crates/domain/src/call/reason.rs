@@ -13,10 +13,22 @@ pub enum EndReason {
     Busy,
     /// Everybody declined, the last forbidding such calls.
     Forbidden,
-    /// A device rang, and nobody answered in time.
-    NoAnswer,
-    /// No device could be reached in time.
-    Unreachable,
+    /// Nobody answered in time.
+    Unanswered(Reached),
+}
+
+/// How far a ringing got that nobody answered; of several devices the farthest counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// To nobody: no device is registered for calls.
+    #[default]
+    Nobody,
+    /// Devices are registered, but are not connected and cannot be pushed.
+    Offline,
+    /// Devices are registered for push, and no push service took a push.
+    Unpushed,
+    /// To a device: a connection or a push service took it.
+    Device,
 }
 
 impl EndReason {
@@ -26,8 +38,9 @@ impl EndReason {
         Self::Declined,
         Self::Busy,
         Self::Forbidden,
-        Self::NoAnswer,
-        Self::Unreachable,
+        Self::Unanswered(Reached::Device),
+        // Which of the others it was is told at the end, and not kept.
+        Self::Unanswered(Reached::Nobody),
     ];
 
     /// As the API and the store write it.
@@ -38,8 +51,8 @@ impl EndReason {
             Self::Declined => "declined",
             Self::Busy => "busy",
             Self::Forbidden => "forbidden",
-            Self::NoAnswer => "noAnswer",
-            Self::Unreachable => "unreachable",
+            Self::Unanswered(Reached::Device) => "noAnswer",
+            Self::Unanswered(_) => "unreachable",
         }
     }
 
@@ -56,8 +69,23 @@ impl EndReason {
             Self::Declined => (603, 0, "Decline"),
             Self::Busy => (486, 0, "Busy here"),
             Self::Forbidden => (403, 0, "Forbidden"),
-            Self::NoAnswer => (487, 10004, "The callee did not answer in time"),
-            Self::Unreachable => (480, 10037, "No endpoint of the callee could be reached"),
+            Self::Unanswered(reached) => reached.codes(),
+        }
+    }
+}
+
+impl Reached {
+    /// The codes of a call that got no farther.
+    fn codes(self) -> (u16, u32, &'static str) {
+        match self {
+            Self::Nobody => (480, 10037, "No endpoint of the callee is registered"),
+            Self::Offline => (480, 10076, "The callee is registered, but was not online"),
+            Self::Unpushed => (
+                480,
+                10077,
+                "The callee is registered for push, but no push got through",
+            ),
+            Self::Device => (487, 10004, "The callee did not answer in time"),
         }
     }
 }
@@ -96,9 +124,7 @@ pub enum StopReason {
     /// It rings for somebody else instead.
     Redirected,
     /// The time ran out.
-    TimedOut,
-    /// The time ran out, and no device of the user was rung at all.
-    Unreachable,
+    TimedOut(Reached),
 }
 
 impl StopReason {
@@ -109,7 +135,7 @@ impl StopReason {
             Self::Declined(_) => "declined",
             Self::Cancelled => "cancelled",
             Self::Redirected => "redirected",
-            Self::TimedOut | Self::Unreachable => "timedOut",
+            Self::TimedOut(_) => "timedOut",
         }
     }
 }

@@ -68,7 +68,7 @@ fn hang_up(by: &str) -> Verb {
 
 fn time_out() -> Verb {
     Verb::TimeOut {
-        reached: vec![user("b"), user("c")],
+        reached: ["b", "c"].map(|name| (user(name), Reached::Device)).into(),
     }
 }
 
@@ -157,17 +157,26 @@ fn a_call_whose_only_leg_is_rejected_ends_declined() {
 }
 
 #[test]
-fn the_deadline_times_the_ringing_legs_out_and_says_whether_anybody_was_reached() {
-    for (reached, why, reason) in [
-        (vec![user("b")], StopReason::TimedOut, EndReason::NoAnswer),
-        (vec![], StopReason::Unreachable, EndReason::Unreachable),
+fn the_deadline_times_the_ringing_legs_out_and_says_how_far_they_got() {
+    use Reached::{Device, Nobody, Offline, Unpushed};
+    for (named, b, c, farthest) in [
+        (vec![("b", Device), ("c", Offline)], Device, Offline, Device),
+        (vec![("c", Unpushed)], Nobody, Unpushed, Unpushed),
+        (vec![], Nobody, Nobody, Nobody),
     ] {
-        let mut call = call(&["b"]);
-        let changes = after(&mut call, &[Verb::TimeOut { reached }]).unwrap();
-        let wanted = [stopped("b", None, why), Change::Ended];
-        assert_eq!(changes, wanted);
+        let mut call = call(&["b", "c"]);
+        let reached = named.into_iter().map(|(name, far)| (user(name), far));
+        let time_out = Verb::TimeOut {
+            reached: reached.collect(),
+        };
+        let wanted = [
+            stopped("b", None, StopReason::TimedOut(b)),
+            stopped("c", None, StopReason::TimedOut(c)),
+            Change::Ended,
+        ];
+        assert_eq!(after(&mut call, &[time_out]).unwrap(), wanted);
         assert_eq!(call.legs[0].state, LegState::TimedOut);
-        assert_eq!(end_of(&call), Some((reason, None)));
+        assert_eq!(end_of(&call), Some((EndReason::Unanswered(farthest), None)));
     }
 }
 
@@ -251,7 +260,10 @@ fn a_group_call_rings_on_when_one_accepts_and_times_out_alone() {
     after(&mut call, &[accept("b", "r1")]).unwrap();
     assert!(call.rings());
     let changes = after(&mut call, &[time_out()]).unwrap();
-    assert_eq!(changes, [stopped("c", None, StopReason::TimedOut)]);
+    assert_eq!(
+        changes,
+        [stopped("c", None, StopReason::TimedOut(Reached::Device))]
+    );
     assert_eq!(call.state, State::Connected { since: NOW });
     assert_eq!(
         after(&mut call, &[accept("c", "r2")]),
@@ -349,7 +361,10 @@ fn a_round_ends_at_its_own_deadline() {
     assert_eq!(call.next_deadline(), Some(later.deadline));
     assert_eq!(after(&mut call, &[time_out()]), Ok(Vec::new()));
     let changes = call.apply(time_out(), later.deadline).unwrap();
-    assert_eq!(changes, [stopped("c", None, StopReason::TimedOut)]);
+    assert_eq!(
+        changes,
+        [stopped("c", None, StopReason::TimedOut(Reached::Device))]
+    );
 }
 
 #[test]

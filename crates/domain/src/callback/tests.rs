@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::call::{Decline, Leg, Round, Shown, Verb};
+use crate::call::{Decline, Leg, Reached, Round, Shown, Verb};
 use crate::id::{CallId, RoundId};
 use crate::time::Timestamp;
 
@@ -186,9 +186,9 @@ fn remove(target: &str) -> Verb {
     }
 }
 
-fn time_out(reached: &[&str]) -> Verb {
+fn time_out(who: &str, reached: Reached) -> Verb {
     Verb::TimeOut {
-        reached: reached.iter().map(|name| user(name)).collect(),
+        reached: vec![(user(who), reached)],
     }
 }
 
@@ -213,8 +213,10 @@ fn who_does_not_answer_fails_the_call() {
         (reject("b", Decline::Plain), "603/0"),
         (reject("b", Decline::Busy), "486/0"),
         (reject("b", Decline::Forbidden), "403/0"),
-        (time_out(&["b"]), "487/10004"),
-        (time_out(&[]), "480/10037"),
+        (time_out("b", Reached::Device), "487/10004"),
+        (time_out("b", Reached::Nobody), "480/10037"),
+        (time_out("b", Reached::Offline), "480/10076"),
+        (time_out("b", Reached::Unpushed), "480/10077"),
     ] {
         let told = Stage::ringing(&["b"]).tell(verb, &Cause::Member);
         let wanted = [
@@ -301,8 +303,14 @@ fn whoever_is_added_answers_or_does_not() {
             reject("c", Decline::Plain),
             vec!["AddParticipantFailed 603/0 op"],
         ),
-        (time_out(&["c"]), vec!["AddParticipantFailed 487/10004 op"]),
-        (time_out(&[]), vec!["AddParticipantFailed 480/10037 op"]),
+        (
+            time_out("c", Reached::Device),
+            vec!["AddParticipantFailed 487/10004 op"],
+        ),
+        (
+            time_out("c", Reached::Offline),
+            vec!["AddParticipantFailed 480/10076 op"],
+        ),
     ] {
         let mut stage = Stage::established(&["b"]);
         stage.invite("c", Purpose::Add);

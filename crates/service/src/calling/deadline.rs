@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::call::{Call, Leg, Verb};
-use domain::fanout::{RingEvent, Way};
+use domain::call::{Call, Leg, Reached, Verb};
+use domain::fanout::{Ring, RingEvent};
 use domain::id::CallId;
 use domain::identity::UserId;
 use domain::time::Timestamp;
@@ -94,26 +94,27 @@ impl App {
         }
     }
 
-    /// Those who still ring and of whom a device took the ring: a connection, or a push service for it.
-    async fn reached(&self, call: &Call) -> Result<Vec<UserId>> {
+    /// How far the ringing got of those who still ring.
+    async fn reached(&self, call: &Call) -> Result<Vec<(UserId, Reached)>> {
         let deliveries = self.store.deliveries_of_call(&call.id).await?;
-        let accepted = |delivery: &_| {
-            deliveries
-                .iter()
-                .any(|one| (&one.notification, one.ordinal) == *delivery && one.state.is_accepted())
+        let taken = |ring: &Ring| {
+            let accepted = deliveries.iter().filter(|one| one.state.is_accepted());
+            ring.delivery.as_ref().is_some_and(|(id, ordinal)| {
+                accepted
+                    .into_iter()
+                    .any(|one| one.notification == *id && one.ordinal == *ordinal)
+            })
         };
         let rings = self.store.rings_of(&call.id).await?;
-        let took = |leg: &&Leg| {
-            rings
+        let farthest = |leg: &Leg| {
+            let of_leg = rings
                 .iter()
-                .filter(|ring| ring.event == RingEvent::IncomingCall && ring.is_of(leg))
-                .any(|ring| match (&ring.way, &ring.delivery) {
-                    (Way::Live(_), _) => true,
-                    (Way::Push(..), Some((id, ordinal))) => accepted(&(id, *ordinal)),
-                    _ => false,
-                })
+                .filter(|ring| ring.event == RingEvent::IncomingCall && ring.is_of(leg));
+            of_leg.map(|ring| ring.reached(taken(ring))).max()
         };
         let ringing = call.legs.iter().filter(|leg| leg.rings());
-        Ok(ringing.filter(took).map(|leg| leg.target.clone()).collect())
+        Ok(ringing
+            .map(|leg| (leg.target.clone(), farthest(leg).unwrap_or_default()))
+            .collect())
     }
 }

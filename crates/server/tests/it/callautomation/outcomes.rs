@@ -133,23 +133,13 @@ async fn each_way_to_decline_fails_the_call_with_its_code() {
         let body = json!({ "incomingCallContext": context.unwrap()["incomingCallContext"], "callRejectReason": reason });
         let rejected = stage.post(":reject", &body).await;
         assert_eq!((rejected.status, rejected.body.as_str()), (204, ""));
-        let failed = format!("CreateCallFailed {result} -");
-        let over = format!("CallDisconnected {result} op-create");
-        stage.is_told(&leg, &[&failed, &over]).await;
+        fails(&stage, &leg, result).await;
         let again = stage.post(":reject", &body).await;
         again.is_refused(404, "8522");
     }
     let leg = stage.create(&[&stage.bob]).await;
     stage.reject(&stage.bob, &leg).await;
-    stage
-        .is_told(
-            &leg,
-            &[
-                "CreateCallFailed 603/0 -",
-                "CallDisconnected 603/0 op-create",
-            ],
-        )
-        .await;
+    fails(&stage, &leg, "603/0").await;
 }
 
 #[tokio::test]
@@ -158,27 +148,9 @@ async fn a_call_that_nobody_answers_times_out() {
     let iphone = stage.phone(&stage.bob).await;
     let leg = stage.create(&[&stage.bob]).await;
     told(&iphone, 1).await;
-    let call = json!({ "id": leg["correlationId"] });
-    // Whether a phone took the ring is known when its push is settled.
-    until(async || {
-        let path = format!("/calling/calls/{}/deliveries", call["id"].as_str().unwrap());
-        let answer = stage.comm.by(&stage.bob, "GET", &path, &Value::Null).await;
-        let all = answer.json()["value"].as_array().unwrap().clone();
-        all.iter()
-            .all(|one| one["state"] != "pending")
-            .then_some(())
-    })
-    .await;
+    pushed(&stage, &stage.bob, &leg).await;
     stage.comm.test.app.clock.advance(Duration::from_secs(30));
-    stage
-        .is_told(
-            &leg,
-            &[
-                "CreateCallFailed 487/10004 -",
-                "CallDisconnected 487/10004 op-create",
-            ],
-        )
-        .await;
+    fails(&stage, &leg, "487/10004").await;
     let context = stage.incoming(&stage.bob).await[0]["incomingCallContext"].clone();
     let late = stage.answer(&context).await;
     late.is_refused(404, "8522");
@@ -228,16 +200,35 @@ async fn a_call_that_rings_nowhere_fails_at_once() {
     let dave = stage.comm.user().await;
     let webhook = Receiver::willing().await;
     hear_of(&stage, &stage.bob, &webhook).await;
+    fails(&stage, &stage.create(&[&dave]).await, "480/10037").await;
+    // He has a browser, but it is not open.
+    let channel = "https://localhost:8443/v4/f/x";
+    stage.comm.register(&dave, "web", "TROUTER", channel).await;
+    fails(&stage, &stage.create(&[&dave]).await, "480/10076").await;
+}
+
+#[tokio::test]
+async fn a_call_whose_pushes_nobody_takes_fails_at_its_end() {
+    let stage = Stage::set().await;
+    let dave = stage.comm.user().await;
+    stage.phone(&dave).await.becomes("unregistered").await;
     let leg = stage.create(&[&dave]).await;
-    stage
-        .is_told(
-            &leg,
-            &[
-                "CreateCallFailed 480/10037 -",
-                "CallDisconnected 480/10037 op-create",
-            ],
-        )
-        .await;
+    pushed(&stage, &dave, &leg).await;
+    stage.comm.test.app.clock.advance(Duration::from_secs(30));
+    fails(&stage, &leg, "480/10077").await;
+}
+
+/// Waits until every push of a call is settled: only then it is known whether a phone took the ring.
+async fn pushed(stage: &Stage, user: &User, leg: &Value) {
+    let call = json!({ "id": leg["correlationId"] });
+    crate::calling::settled(&stage.comm, user, &call).await;
+}
+
+/// Insists that a call is told to have failed, and is over.
+async fn fails(stage: &Stage, leg: &Value, result: &str) {
+    let failed = format!("CreateCallFailed {result} -");
+    let over = format!("CallDisconnected {result} op-create");
+    stage.is_told(leg, &[&failed, &over]).await;
 }
 
 #[tokio::test]

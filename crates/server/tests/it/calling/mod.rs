@@ -77,7 +77,7 @@ pub async fn told(phone: &Phone<'_>, count: usize) -> Vec<Value> {
 }
 
 /// The deliveries of a call, once none is pending.
-async fn settled(comm: &Comm, user: &User, call: &Value) -> Vec<Value> {
+pub async fn settled(comm: &Comm, user: &User, call: &Value) -> Vec<Value> {
     until(async || {
         let deliveries = deliveries(comm, user, call).await;
         let pending = deliveries.iter().any(|one| one["state"] == "pending");
