@@ -115,6 +115,8 @@ pub enum Verb {
         /// How far it got with those who were rung.
         reached: Vec<(UserId, Reached)>,
     },
+    /// It is connected for as long as calls may be.
+    Expire,
     /// One more user is rung.
     Invite {
         /// Who.
@@ -190,6 +192,7 @@ impl Call {
             Verb::HangUp { by, endpoint } => self.hang_up(by, endpoint, now),
             Verb::End { by } => self.end(by, now),
             Verb::TimeOut { reached } => Ok(self.time_out(&reached, now)),
+            Verb::Expire => Ok(self.expire(now)),
             Verb::Invite { target, round } => self.invite(target, round),
             Verb::Redirect { from, to, round } => self.redirect(from, to, round),
             Verb::Cancel { target } => self.cancel(target, now),
@@ -365,6 +368,21 @@ impl Call {
         if !changes.is_empty() {
             changes.extend(self.settle(None, EndReason::Unanswered(farthest), now));
         }
+        changes
+    }
+
+    fn expire(&mut self, now: Timestamp) -> Vec<Change> {
+        let State::Connected { since } = self.state else {
+            return Vec::new();
+        };
+        let mut changes = self.stop_ringing(&LegState::Cancelled, StopReason::Cancelled);
+        self.state = State::Ended(Ended {
+            at: now,
+            reason: EndReason::TooLong,
+            by: None,
+            connected_since: Some(since),
+        });
+        changes.push(Change::Ended);
         changes
     }
 

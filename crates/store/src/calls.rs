@@ -30,6 +30,8 @@ const RINGING: &str = "select calls.id, min(call_legs.deadline)
     from calls join call_legs on call_legs.call_id = calls.id
     where calls.rings and call_legs.state = 'ringing'
     group by calls.id order by 2, 1";
+const CONNECTED: &str = "select id from calls where connected_at < $1 and ended_at is null
+    order by connected_at, id limit $2";
 const INSERT: &str =
     "insert into calls (id, communication, caller, display_name, video, signal, created_at,
       ring_deadline, rings, muted, roster, version)
@@ -129,6 +131,22 @@ impl Store {
             .into_iter()
             .map(|(id, deadline)| (CallId::new(id), Timestamp::from_micros(deadline)))
             .collect())
+    }
+
+    /// Up to `limit` calls that are connected since before `before`, the longest first.
+    pub async fn calls_connected_before(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CallId>> {
+        let rows = read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, (String,)>(CONNECTED)
+                .bind(before.micros())
+                .bind(i64::from(limit))
+        )?;
+        Ok(rows.into_iter().map(|(id,)| CallId::new(id)).collect())
     }
 }
 

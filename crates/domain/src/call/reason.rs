@@ -15,6 +15,8 @@ pub enum EndReason {
     Forbidden,
     /// Nobody answered in time.
     Unanswered(Reached),
+    /// It was connected for as long as calls may be.
+    TooLong,
 }
 
 /// How far a ringing got that nobody answered; of several devices the farthest counts.
@@ -32,7 +34,7 @@ pub enum Reached {
 }
 
 impl EndReason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::HungUp,
         Self::Cancelled,
         Self::Declined,
@@ -41,6 +43,7 @@ impl EndReason {
         Self::Unanswered(Reached::Device),
         // Which of the others it was is told at the end, and not kept.
         Self::Unanswered(Reached::Nobody),
+        Self::TooLong,
     ];
 
     /// As the API and the store write it.
@@ -53,6 +56,7 @@ impl EndReason {
             Self::Forbidden => "forbidden",
             Self::Unanswered(Reached::Device) => "noAnswer",
             Self::Unanswered(_) => "unreachable",
+            Self::TooLong => "tooLong",
         }
     }
 
@@ -70,6 +74,7 @@ impl EndReason {
             Self::Busy => (486, 0, "Busy here"),
             Self::Forbidden => (403, 0, "Forbidden"),
             Self::Unanswered(reached) => reached.codes(),
+            Self::TooLong => (0, 0, "The call was as long as calls may be"),
         }
     }
 }

@@ -368,6 +368,16 @@ fn a_round_ends_at_its_own_deadline() {
 }
 
 #[test]
+fn a_call_that_was_connected_long_enough_is_over_for_all() {
+    let mut ringing = call(&["b", "c"]);
+    assert_eq!(after(&mut ringing, &[Verb::Expire]), Ok(Vec::new()));
+    let changes = after(&mut ringing, &[accept("b", "r1"), Verb::Expire]).unwrap();
+    let wanted = [stopped("c", None, StopReason::Cancelled), Change::Ended];
+    assert_eq!(changes, wanted);
+    assert_eq!(end_of(&ringing), Some((EndReason::TooLong, None)));
+}
+
+#[test]
 fn one_who_ends_a_call_ends_it_for_all() {
     let end = |by| Verb::End { by: user(by) };
     let mut ringing = call(&["b", "c"]);

@@ -264,6 +264,12 @@ fn the_other_side_that_leaves_ends_a_call_of_two() {
 }
 
 #[test]
+fn a_call_that_lasted_too_long_disconnects_every_leg() {
+    let told = Stage::established(&["b"]).tell(Verb::Expire, &Cause::Member);
+    assert_eq!(told, ["caller: CallDisconnected 200/5002 of caller"]);
+}
+
+#[test]
 fn a_leg_that_leaves_a_group_is_told_nothing_more() {
     let mut stage = Stage::ringing(&["b", "c"]);
     stage.connect("callee", "b", Role::Answered);

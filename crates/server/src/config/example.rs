@@ -237,6 +237,13 @@ const KEYS: &[Key] = &[
         &["Seconds that a user is rung, if whoever calls does not say how long: 5 to 180."],
     ),
     key(
+        "calls.longest_hours",
+        &[
+            "Hours after which a connected call is ended, 1 to 8760: nobody notices that its devices are gone when they do not",
+            "hang up.",
+        ],
+    ),
+    key(
         "calls.redirects",
         &["How often applications may redirect a call before they are refused with 8521."],
     ),

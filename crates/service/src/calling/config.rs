@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct CallsConfig {
     /// How long somebody is rung for whom nobody says how long.
     pub ring: Duration,
+    /// How long a call may be connected.
+    pub longest: Duration,
     /// How often a call may be redirected.
     pub redirects: u32,
     /// How often a callback is sent to an application that does not take it.
@@ -26,6 +28,7 @@ impl Default for CallsConfig {
     fn default() -> Self {
         Self {
             ring: Duration::from_secs(30),
+            longest: Duration::from_secs(24 * 3_600),
             redirects: 5,
             callback_attempts: 6,
             callback_timeout: Duration::from_secs(5),

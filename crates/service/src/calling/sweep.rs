@@ -1,6 +1,8 @@
-//! Forgets calls that ended long enough ago, and the answers of requests that nobody repeats any more.
+//! Ends calls that nobody ends, forgets those that ended long enough ago, and the answers of requests that nobody repeats any more.
 
 use std::time::Duration;
+
+use domain::call::Verb;
 
 use crate::callautomation::KEPT;
 use crate::{App, Result};
@@ -18,10 +20,28 @@ impl App {
             if self.stopping.run_until_cancelled(pause).await.is_none() {
                 return;
             }
+            if let Err(error) = self.end_long_calls().await {
+                tracing::warn!(%error, "calls that last too long could not be ended; they are ended later");
+            }
             if let Err(error) = self.sweep_calls_now().await {
                 tracing::warn!(%error, "old calls could not be swept; they are swept later");
             }
         }
+    }
+
+    /// Ends calls that are connected for as long as calls may be. Whoever was in them is gone, and did not hang up.
+    async fn end_long_calls(&self) -> Result<()> {
+        let before = self.clock.now() - self.settings.calls.longest;
+        while !self.stopping.is_cancelled() {
+            let long = self.store.calls_connected_before(before, STEP).await?;
+            for call in &long {
+                self.change_call(call.as_str(), Verb::Expire).await?;
+            }
+            if long.len() < STEP as usize {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn sweep_calls_now(&self) -> Result<()> {

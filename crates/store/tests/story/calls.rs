@@ -94,6 +94,10 @@ async fn one_of_two_writers_is_told(store: &Store, call: &Call) {
         1,
         "c still rings"
     );
+    let connected = async |before| store.calls_connected_before(before, 10).await.unwrap();
+    assert!(connected(NOW).await.is_empty());
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(connected(later).await, std::slice::from_ref(&call.id));
 }
 
 async fn every_state_survives(store: &Store, id: &CallId) {
@@ -125,6 +129,8 @@ async fn every_state_survives(store: &Store, id: &CallId) {
     }
     let ended = store.call(id).await.unwrap().unwrap().call;
     assert!(matches!(ended.state, State::Ended(_)));
+    let long = store.calls_connected_before(later, 10).await.unwrap();
+    assert!(long.is_empty(), "it is over");
     assert!(store.ringing_calls().await.unwrap().is_empty());
 }
 

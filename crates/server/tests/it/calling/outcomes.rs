@@ -255,6 +255,27 @@ async fn everybody_who_is_called_may_accept_at_once() {
 }
 
 #[tokio::test]
+async fn a_call_whose_devices_are_gone_ends_when_it_is_as_long_as_calls_may_be() {
+    let longest = Duration::from_secs(3_600);
+    let test = TestApp::start_with(|settings| settings.calls.longest = longest).await;
+    let comm = Comm::of(test, &unreachable()).await;
+    let [alice, bob] = comm.users().await;
+    let call = place(&comm, &alice, &[&bob]).await;
+    verb(&comm, &bob, &call, "accept", &Value::Null).await;
+    let over = until(async || {
+        // It is looked for every five minutes.
+        comm.test.app.clock.advance(Duration::from_secs(300));
+        let call = show(&comm, &alice, &call).await;
+        (call["state"] == "ended").then_some(call)
+    })
+    .await;
+    assert_eq!(over["endReason"], "tooLong");
+    assert_eq!(over["endedBy"], Value::Null);
+    let time = |member: &str| Timestamp::parse(over[member].as_str().unwrap()).unwrap();
+    assert!(time("endedAt").since(time("createdAt")) >= longest);
+}
+
+#[tokio::test]
 async fn the_configuration_says_how_long_a_call_rings() {
     let ring = Duration::from_secs(7);
     let test = TestApp::start_with(|settings| settings.calls.ring = ring).await;
