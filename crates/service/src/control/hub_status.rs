@@ -65,8 +65,12 @@ impl App {
         match (failing.get(communication), outcome) {
             (None, Ok(())) => return,
             (Some(held), Err(error)) if held.error == error => return,
-            (Some(_), Ok(())) => drop(failing.remove(communication)),
+            (Some(_), Ok(())) => {
+                tracing::info!(communication, "sends through the linked hub go well again");
+                failing.remove(communication);
+            }
             (_, Err(error)) => {
+                tracing::warn!(communication, error, "a send through the linked hub failed");
                 let at = self.clock.now();
                 failing.insert(communication.to_owned(), HubStatus { error, at });
             }
