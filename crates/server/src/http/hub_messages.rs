@@ -17,12 +17,12 @@ use wire::hub::message::{Flags, Head};
 use super::access::Access;
 use super::error::Surface;
 use super::request::{Request, host};
-use super::route::{Route, delete, get, post};
+use super::route::{Route, delete, get, patch, post, put};
 
 /// The rows of this file.
 pub fn routes() -> Vec<Route> {
     let send = Access::Hub(Right::Send);
-    vec![
+    let mut routes = vec![
         post("/{hub...}/messages/$batch", Surface::Hub, send, send_batch),
         post("/{hub...}/messages", Surface::Hub, send, send_message).body_limit(SEND_LIMIT),
         get(
@@ -45,6 +45,30 @@ pub fn routes() -> Vec<Route> {
             send,
             schedule,
         ),
+    ];
+    routes.extend(REGISTERED.iter().flat_map(|path| unserved(path)));
+    routes
+}
+
+/// What clients ask of registrations. They show an answer only in the envelope of hubs.
+const REGISTERED: &[&str] = &[
+    "/{hub}/registrations",
+    "/{hub}/registrations/{id}",
+    "/{hub}/registrationIDs",
+    "/{hub}/registrationIDs/{id}",
+    "/{hub}/tags/{tag}/registrations",
+    "/{hub}/installations/{id}",
+];
+
+fn unserved(path: &'static str) -> [Route; 5] {
+    const S: Surface = Surface::Hub;
+    const A: Access = Access::Hub(Right::Listen);
+    [
+        get(path, S, A, register),
+        post(path, S, A, register),
+        put(path, S, A, register),
+        patch(path, S, A, register),
+        delete(path, S, A, register),
     ]
 }
 
@@ -123,6 +147,10 @@ pub async fn deliveries(app: App, request: Request) -> Result<Response> {
 }
 
 /// `/{hub}/schedulednotifications`
+async fn register(_: App, _: Request) -> Result<Response> {
+    Err(not_yet("Registrations and installations"))
+}
+
 async fn schedule(_: App, _: Request) -> Result<Response> {
     Err(not_yet("Scheduled notifications"))
 }
@@ -235,7 +263,7 @@ pub fn delivery(delivery: &Delivery) -> Value {
         shown["attempts"] = attempted.attempts.into();
         shown["writtenAt"] = json!(attempted.written_at);
         shown["endedAt"] = json!(attempted.ended_at);
-        shown["latencyInMs"] = json!(latency.as_secs_f64() * 1000.0);
+        shown["latencyInMs"] = json!(latency.as_micros() as f64 / 1000.0);
     }
     shown
 }

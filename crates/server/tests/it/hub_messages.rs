@@ -161,6 +161,14 @@ async fn each_bad_input_is_refused_by_name() {
             "not served yet",
         ),
         (
+            "/hub1/registrations/?api-version=2020-06",
+            vec![],
+            BODY,
+            400,
+            "not served yet",
+        ),
+        ("/hub1/installations/i", vec![], BODY, 400, "not served yet"),
+        (
             "/hub1/schedulednotifications",
             vec![APPLE],
             BODY,
