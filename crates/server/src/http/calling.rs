@@ -208,7 +208,7 @@ fn delivery(delivery: &RingDelivery) -> Value {
     if let Some(latency) = delivery.latency() {
         put(
             "latencyInMilliseconds",
-            json!(latency.as_secs_f64() * 1000.0),
+            json!(latency.as_micros() as f64 / 1000.0),
         );
     }
     Value::Object(view)
