@@ -4,6 +4,9 @@
 //! SQLite has one writer connection and a pool of readers (WAL, `synchronous=FULL`); PostgreSQL one pool.
 //! A statement uses only what both have: `$1` parameters, `on conflict`, `returning`, keyset paging.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,6 +233,15 @@ impl Tx {
     }
 }
 
+/// Makes the file of a new database, for its owner alone. SQLite gives the files beside it the same mode.
+fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
 impl Engine {
     async fn open_sqlite(url: &str) -> Result<Self> {
         let options = SqliteConnectOptions::from_str(url)?
@@ -241,6 +253,8 @@ impl Engine {
             // A statement of many rows notes how to undo itself: in memory, not in a file for each.
             .pragma("temp_store", "memory")
             .statement_cache_capacity(STATEMENTS);
+        // What is wrong with the file the connection says better.
+        let _ = make_private(options.get_filename());
         let mut connection = options.connect().await?;
         migrator().run(&mut connection).await?;
         let write = Writer::new(options.clone(), connection);

@@ -71,6 +71,19 @@ async fn the_story_holds_on_postgres() {
     database.drop().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn an_sqlite_database_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (_store, dir) = database::sqlite().await;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", entry.path().display());
+    }
+}
+
 #[tokio::test]
 async fn looking_at_an_sqlite_database_makes_none() {
     let dir = tempfile::tempdir().unwrap();
