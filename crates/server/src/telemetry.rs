@@ -8,8 +8,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 use crate::failure::{Failure, Result};
 
-/// What is logged unless the configuration says otherwise: our own lines, and only the troubles of libraries.
-const FILTER: &str = "info,sqlx=warn,h2=warn,hyper=warn,rustls=warn";
+/// What is logged unless the configuration says otherwise: our own lines, and only the troubles of libraries. Not those
+/// that h2 has with its peers: any stranger could fill the log with them.
+const FILTER: &str = "info,sqlx=warn,h2=error,hyper=warn,rustls=warn";
 
 /// Upper bounds of every histogram of seconds.
 const SECONDS: &[f64] = &[
