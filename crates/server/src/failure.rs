@@ -21,6 +21,8 @@ enum Kind {
     Failed,
     /// The command line or the configuration is wrong.
     Usage,
+    /// Nobody reads on.
+    Unheard,
 }
 
 impl Failure {
@@ -32,6 +34,11 @@ impl Failure {
     /// The command line or the configuration is wrong: exit code 2.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// Whoever read what the command says has heard enough: exit code 1, as it is not done, and not a word.
+    pub fn unheard() -> Self {
+        Self::new(Kind::Unheard, "nobody reads the output")
     }
 
     fn new(kind: Kind, message: impl fmt::Display) -> Self {
@@ -52,7 +59,7 @@ impl Failure {
     /// 1 or 2.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
-            Kind::Failed => 1,
+            Kind::Failed | Kind::Unheard => 1,
             Kind::Usage => 2,
         }
     }
@@ -64,6 +71,9 @@ impl Failure {
 
     /// Says it on standard error.
     pub fn report(&self) -> ExitCode {
+        if self.kind == Kind::Unheard {
+            return ExitCode::from(self.exit_code());
+        }
         let red =
             io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let (on, off) = if red {

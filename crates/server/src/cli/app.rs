@@ -78,12 +78,12 @@ impl AppCommand {
             Action::Create(command) => {
                 let apps = command.location.open().await?;
                 let app = apps.create(&command.name).await?;
-                println!("client_id={}", app.client_id);
-                println!("client_secret={}", app.secret.expose_secret());
+                say!("client_id={}", app.client_id)?;
+                say!("client_secret={}", app.secret.expose_secret())?;
             }
             Action::List(location) => {
                 for app in location.open().await?.list().await? {
-                    println!("{}", line(&app));
+                    say!("{}", line(&app))?;
                 }
             }
             Action::Delete(command) => {
@@ -93,14 +93,14 @@ impl AppCommand {
             Action::AddSecret(command) => {
                 let apps = command.location.open().await?;
                 let secret = apps.add_secret(&command.client_id).await?;
-                println!("client_secret={}", secret.expose_secret());
+                say!("client_secret={}", secret.expose_secret())?;
             }
             Action::AddCertificate(command) => {
                 let pem = std::fs::read_to_string(&command.file)
                     .map_err(|error| crate::data_dir::cannot("read", &command.file, &error))?;
                 let apps = command.location.open().await?;
                 let thumbprint = apps.add_certificate(&command.client_id, &pem).await?;
-                println!("thumbprint={thumbprint}");
+                say!("thumbprint={thumbprint}")?;
             }
         }
         Ok(())

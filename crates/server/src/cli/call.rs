@@ -61,7 +61,6 @@ impl Call {
             .by(&caller, Method::POST, "/calling/calls", Some(&self.body()))
             .await?;
         let id = call["id"].as_str().unwrap_or_default().to_owned();
-        timeline.line("accepted", &format!("call {id}"));
         let watched = tokio::select! {
             watched = watch(&data, &timeline, &caller, &id) => watched,
             () = stop.cancelled() => interrupted(&data, &timeline, &caller, &id).await,
@@ -97,6 +96,7 @@ impl Call {
 
 /// Shows what becomes of the call until it no longer rings; whether any device was rung.
 async fn watch(data: &DataPlane<'_>, timeline: &Timeline, caller: &User, id: &str) -> Result<bool> {
+    timeline.line("accepted", &format!("call {id}"))?;
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner().with_message("ringing; Ctrl-C hangs up");
     spinner.enable_steady_tick(PAUSE);
@@ -118,13 +118,13 @@ async fn watch(data: &DataPlane<'_>, timeline: &Timeline, caller: &User, id: &st
             );
             let words = words.trim().to_owned();
             if shown.get(&key) != Some(&words) {
-                spinner.suspend(|| timeline.line(event(delivery), &words));
+                spinner.suspend(|| timeline.line(event(delivery), &words))?;
                 shown.insert(key, words);
             }
         }
         if call["state"] != "ringing" {
             spinner.finish_and_clear();
-            timeline.line(&ending(&call), "");
+            timeline.line(&ending(&call), "")?;
             return Ok(deliveries.iter().any(was_rung));
         }
         Clock::System.sleep(PAUSE).await;
@@ -138,7 +138,7 @@ async fn interrupted(
     caller: &User,
     id: &str,
 ) -> Result<bool> {
-    timeline.line("hung up", "");
+    timeline.line("hung up", "")?;
     Ok(data.deliveries(caller, id).await?.iter().any(was_rung))
 }
 

@@ -21,8 +21,7 @@ enum What {
 impl ConfigCommand {
     pub(super) fn run(self) -> Result<()> {
         match self.what {
-            What::Example => print!("{}", example::text()),
+            What::Example => super::out::text(&example::text()),
         }
-        Ok(())
     }
 }

@@ -64,14 +64,15 @@ impl Demo {
             return Ok(());
         };
         let took = Clock::System.instant().duration_since(began);
-        println!(
-            "Carillon is ready after {} ms, in {}",
-            took.as_millis(),
-            dir.path().display()
-        );
-        let shown = stop.run_until_cancelled(show(&server.environment)).await;
+        let show = async {
+            let dir = dir.path().display();
+            say!("Carillon is ready after {} ms, in {dir}", took.as_millis())?;
+            show(&server.environment).await
+        };
+        let shown = stop.run_until_cancelled(show).await;
         if matches!(shown, Some(Ok(()))) && !self.once {
-            addresses(&server.environment);
+            // It serves, heard or not.
+            let _ = addresses(&server.environment);
             stop.cancelled().await;
         }
         server.stop().await;
@@ -86,9 +87,9 @@ async fn show(environment: &Environment) -> Result<()> {
     let alice = data.new_user().await?;
     let (bob, [iphone, android]) = data.new_user_with_phones().await?;
     let webhook = subscribe(&client, &data, environment).await?;
-    println!(
+    say!(
         "The hub is linked, an iPhone and an Android phone are registered for one user, and a webhook wants the events.\n"
-    );
+    )?;
 
     let timeline = Timeline::start();
     let call = json!({ "targets": [{ "rawId": bob.id }], "displayName": "Alice" });
@@ -96,7 +97,7 @@ async fn show(environment: &Environment) -> Result<()> {
         .by(&alice, Method::POST, "/calling/calls", Some(&call))
         .await?;
     let id = call["id"].as_str().unwrap_or_default();
-    timeline.line("accepted", &format!("call {id}"));
+    timeline.line("accepted", &format!("call {id}"))?;
     // The events come in beside the rest, until the last one.
     let (events, rang) = tokio::join!(
         events(&data, &timeline, &webhook),
@@ -131,14 +132,14 @@ async fn answered(
         Some(&answer),
     )
     .await?;
-    timeline.line("answered", "on the iPhone");
+    timeline.line("answered", "on the iPhone")?;
     if let Some(seq) = rang[1]
         && let Some(stop) = data.notification(android, seq).await?
     {
         let reason = stop["payload"]["data"]["reason"]
             .as_str()
             .unwrap_or_default();
-        timeline.line("stopped", &format!("Android  {reason}"));
+        timeline.line("stopped", &format!("Android  {reason}"))?;
     }
     data.by(
         alice,
@@ -147,7 +148,7 @@ async fn answered(
         None,
     )
     .await?;
-    timeline.line("hung up", "");
+    timeline.line("hung up", "")?;
     Ok(rang)
 }
 
@@ -191,7 +192,7 @@ async fn events(data: &DataPlane<'_>, timeline: &Timeline, webhook: &Webhook) ->
                 timeline.line(
                     "event",
                     &format!("{kind:<22} {}", on_its_way(event, &request)),
-                );
+                )?;
                 if let Some(place) = missing.iter().position(|wanted| *wanted == kind) {
                     missing.remove(place);
                 }
@@ -199,7 +200,7 @@ async fn events(data: &DataPlane<'_>, timeline: &Timeline, webhook: &Webhook) ->
         }
     }
     for kind in &missing {
-        timeline.line("missing", kind);
+        timeline.line("missing", kind)?;
     }
     Ok(missing.is_empty())
 }
@@ -261,15 +262,15 @@ async fn ring(
     phone: &Phone,
 ) -> Result<Option<u64>> {
     let Some(notification) = data.notification(phone, 0).await? else {
-        timeline.line("silent", phone.name);
+        timeline.line("silent", phone.name)?;
         return Ok(None);
     };
-    timeline.line("rang", phone.name);
+    timeline.line("rang", phone.name)?;
     let delivery = settled(data, caller, call, phone).await?;
     timeline.line(
         "pushed",
         &format!("{:<8} {}", phone.name, described(&delivery)),
-    );
+    )?;
     Ok(notification["seq"].as_u64())
 }
 
@@ -332,7 +333,7 @@ impl Timeline {
     }
 
     /// Something happened.
-    pub fn line(&self, what: &str, detail: &str) {
+    pub fn line(&self, what: &str, detail: &str) -> Result<()> {
         let ms = Clock::System
             .instant()
             .duration_since(self.began)
@@ -345,21 +346,22 @@ impl Timeline {
             (true, _) => ("\x1b[1m", "\x1b[0m"),
         };
         let _one = self.out.lock();
-        println!("{ms:>9.1} ms  {on}{what:<9}{off} {detail}");
+        say!("{ms:>9.1} ms  {on}{what:<9}{off} {detail}")
     }
 }
 
-fn addresses(environment: &Environment) {
-    println!("\nStill serving; Ctrl-C ends it.");
-    println!(
+fn addresses(environment: &Environment) -> Result<()> {
+    say!("\nStill serving; Ctrl-C ends it.")?;
+    say!(
         "  https  {}",
         environment.base_url.as_deref().unwrap_or_default()
-    );
-    println!("  http   {}", environment.http_url);
+    )?;
+    say!("  http   {}", environment.http_url)?;
     if let Some(dir) = environment.ca_file.as_ref().and_then(|file| file.parent()) {
-        println!(
+        say!(
             "In another shell: eval \"$(carillon env --data-dir {})\"",
             dir.display()
-        );
+        )?;
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::options::{LabOptions, ServerOptions};
 use crate::app::{Mode, Server};
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::{lifecycle, telemetry};
 
@@ -41,17 +42,20 @@ impl Dev {
         let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
             return Ok(());
         };
-        println!(
-            "Carillon is ready at {}",
-            server.environment.base_url.as_deref().unwrap_or_default()
-        );
-        println!("  plain http  {}", server.environment.http_url);
-        if let Some(ca_file) = &server.environment.ca_file {
-            println!("  CA          {}", ca_file.display());
-        }
-        println!("In another shell: eval \"$(carillon env)\"");
+        // It serves, heard or not.
+        let _ = greet(&server.environment);
         stop.cancelled().await;
         server.stop().await;
         Ok(())
     }
+}
+
+fn greet(environment: &Environment) -> Result<()> {
+    let base_url = environment.base_url.as_deref().unwrap_or_default();
+    say!("Carillon is ready at {base_url}")?;
+    say!("  plain http  {}", environment.http_url)?;
+    if let Some(ca_file) = &environment.ca_file {
+        say!("  CA          {}", ca_file.display())?;
+    }
+    say!("In another shell: eval \"$(carillon env)\"")
 }

@@ -34,9 +34,9 @@ impl Doctor {
         if self.json {
             let report = json!({ "ok": failures == 0, "findings": findings });
             let text = serde_json::to_string_pretty(&report).map_err(Failure::failed)?;
-            println!("{text}");
+            say!("{text}")?;
         } else {
-            print!("{}", report(&findings, has_colour()));
+            super::out::text(&report(&findings, has_colour()))?;
         }
         match failures {
             0 => Ok(()),

@@ -63,8 +63,7 @@ impl Env {
                 return Err(failure.way_out(NOTHING));
             }
         };
-        print!("{}", render(self.format, &environment, &config.data_dir));
-        Ok(())
+        super::out::text(&render(self.format, &environment, &config.data_dir))
     }
 }
 

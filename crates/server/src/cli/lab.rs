@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::options::LabOptions;
 use crate::app::LabServer;
 use crate::config::{Config, LogFormat};
+use crate::environment::Environment;
 use crate::failure::Result;
 use crate::{lifecycle, telemetry};
 
@@ -43,18 +44,24 @@ impl LabCommand {
         let Some(server) = stop.run_until_cancelled(start).await.transpose()? else {
             return Ok(());
         };
-        println!("The device lab is ready");
-        if let Some(lab) = &server.environment.lab {
-            println!("  control  {}", lab.control_url);
-            println!("  APNs     {}", lab.apns_url);
-            println!("  FCM      {}", lab.fcm_url);
-            println!("  Web Push {}", lab.webpush_url);
-        }
-        if let Some(ca_file) = &server.environment.ca_file {
-            println!("  CA       {}", ca_file.display());
-        }
+        // It serves, heard or not.
+        let _ = greet(&server.environment);
         stop.cancelled().await;
         server.stop().await;
         Ok(())
     }
+}
+
+fn greet(environment: &Environment) -> Result<()> {
+    say!("The device lab is ready")?;
+    if let Some(lab) = &environment.lab {
+        say!("  control  {}", lab.control_url)?;
+        say!("  APNs     {}", lab.apns_url)?;
+        say!("  FCM      {}", lab.fcm_url)?;
+        say!("  Web Push {}", lab.webpush_url)?;
+    }
+    if let Some(ca_file) = &environment.ca_file {
+        say!("  CA       {}", ca_file.display())?;
+    }
+    Ok(())
 }

@@ -1,5 +1,8 @@
 //! The command line. Each command is a file; this one holds the list of them.
 
+#[macro_use]
+mod out;
+
 mod app;
 mod call;
 pub mod client;

@@ -147,16 +147,16 @@ impl Push {
             .next()
             .and_then(|path| path.rsplit('/').next())
             .unwrap_or_default();
-        println!("sent     {took:>8.1} ms  notification {id}");
+        say!("sent     {took:>8.1} ms  notification {id}")?;
         let delivery = self.delivery(client, connection, hub, id).await?;
         let took = delivery["latencyInMs"].as_f64().unwrap_or(took);
         let text = |name: &str| delivery[name].as_str().unwrap_or_default();
-        println!(
+        say!(
             "answered {took:>8.1} ms  {} {} {}",
             text("outcome"),
             delivery["status"],
             text("reason")
-        );
+        )?;
         match text("outcome") {
             "Success" => Ok(()),
             _ => Err(Failure::failed(

@@ -1,9 +1,11 @@
 //! `carillon serve`: the server for real use.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::options::ServerOptions;
-use crate::app::{Mode, Server};
+use crate::app::{Mode, Server, SetUpLink};
 use crate::failure::Result;
 use crate::{lifecycle, telemetry};
 
@@ -28,18 +30,23 @@ impl Serve {
         };
         tracing::info!(base_url = server.environment.base_url, "ready");
         if let Some(link) = server.set_up_link().await? {
-            println!(
-                "Nobody may sign in here yet. This link makes the first administrator, once, until {}:",
-                link.expires_at.rfc3339_secs()
-            );
-            println!("  {}", link.url);
-            println!(
-                "Without a browser: carillon app create NAME --data-dir '{}'",
-                config.data_dir.display()
-            );
+            // It serves, heard or not.
+            let _ = offer(&link, &config.data_dir);
         }
         stop.cancelled().await;
         server.stop().await;
         Ok(())
     }
+}
+
+fn offer(link: &SetUpLink, data_dir: &Path) -> Result<()> {
+    let until = link.expires_at.rfc3339_secs();
+    say!(
+        "Nobody may sign in here yet. This link makes the first administrator, once, until {until}:"
+    )?;
+    say!("  {}", link.url)?;
+    say!(
+        "Without a browser: carillon app create NAME --data-dir '{}'",
+        data_dir.display()
+    )
 }

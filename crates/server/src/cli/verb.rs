@@ -58,7 +58,7 @@ impl Verb {
             .await
             .map_err(|error| client.unreachable(&error))?;
         if !text.is_empty() {
-            println!("{}", json::pretty(&text));
+            say!("{}", json::pretty(&text))?;
         }
         if status.is_success() {
             return Ok(());

@@ -98,8 +98,8 @@ async fn again(of: &Subscription, below: &str, mut body: Value) -> Result<()> {
     }
     spinner.finish_and_clear();
     match events {
-        1 => println!("1 event is delivered again"),
-        _ => println!("{events} events are delivered again"),
+        1 => say!("1 event is delivered again")?,
+        _ => say!("{events} events are delivered again")?,
     }
     Ok(())
 }

@@ -99,11 +99,11 @@ impl Listing {
         let mut seen = 0;
         let show = |delivery: &Value| {
             match self.json {
-                true => println!("{delivery}"),
-                false => println!("{}", in_a_line(delivery)),
+                true => say!("{delivery}")?,
+                false => say!("{}", in_a_line(delivery))?,
             }
             seen += 1;
-            self.count != Some(seen)
+            Ok(self.count != Some(seen))
         };
         found.each(below, state, show).await?;
         if seen == 0 && !self.json {
@@ -122,8 +122,8 @@ impl Attempts {
         let attempts = attempts["value"].as_array().cloned().unwrap_or_default();
         for attempt in &attempts {
             match self.json {
-                true => println!("{attempt}"),
-                false => println!("{}", an_attempt(attempt)),
+                true => say!("{attempt}")?,
+                false => say!("{}", an_attempt(attempt))?,
             }
         }
         if attempts.is_empty() && !self.json {
@@ -140,23 +140,23 @@ impl Why {
         let body = json!({ "event": self.event });
         let why = found.post("explain", &body).await?;
         if self.json {
-            println!("{why}");
+            say!("{why}")?;
             return Ok(());
         }
-        println!("type      {}", text(&why, "eventType"));
-        println!("subject   {}", text(&why, "subject"));
-        println!("accepted  {}", text(&why, "publishTime"));
+        say!("type      {}", text(&why, "eventType"))?;
+        say!("subject   {}", text(&why, "subject"))?;
+        say!("accepted  {}", text(&why, "publishTime"))?;
         match why["because"].as_str() {
-            None => println!("wanted    yes"),
-            Some(because) => println!("wanted    no: {because}"),
+            None => say!("wanted    yes")?,
+            Some(because) => say!("wanted    no: {because}")?,
         }
         match &why["delivery"] {
-            Value::Null => println!("delivery  none"),
-            delivery => println!(
+            Value::Null => say!("delivery  none")?,
+            delivery => say!(
                 "delivery  {}: {}",
                 text(delivery, "state"),
                 so_far(delivery)
-            ),
+            )?,
         }
         Ok(())
     }

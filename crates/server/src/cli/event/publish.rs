@@ -85,7 +85,7 @@ impl Publish {
             Some(id) => format!("event {id}"),
             None => format!("{} events", self.count),
         };
-        println!("published {took:>8.1} ms  {words}");
+        say!("published {took:>8.1} ms  {words}")?;
         Ok(())
     }
 

@@ -79,7 +79,7 @@ impl Found<'_> {
         &self,
         below: &str,
         state: Option<&str>,
-        mut show: impl FnMut(&Value) -> bool,
+        mut show: impl FnMut(&Value) -> Result<bool>,
     ) -> Result<()> {
         let mut after = String::new();
         loop {
@@ -87,7 +87,7 @@ impl Found<'_> {
             query.extend(state.map(|state| ("state", state)));
             let page = self.get(below, &query).await?;
             for item in page["value"].as_array().into_iter().flatten() {
-                if !show(item) {
+                if !show(item)? {
                     return Ok(());
                 }
             }

@@ -90,7 +90,7 @@ impl Tail {
                     continue;
                 }
                 for event in request["body"].as_array().into_iter().flatten() {
-                    println!("{}", self.line(event, &request));
+                    say!("{}", self.line(event, &request))?;
                     seen += 1;
                     if self.count == Some(seen) {
                         return Ok(());

@@ -254,6 +254,23 @@ fn a_sign_in_is_kept_for_its_server() {
     );
 }
 
+/// As behind `| head -0`.
+#[test]
+fn a_reader_who_has_heard_enough_ends_a_command_without_a_word() {
+    for args in [
+        &["completions", "bash"][..],
+        &["config", "example"],
+        &["demo", "--once"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = carillon(args);
+        let ended = command.stdout(writer).output().unwrap();
+        let ended = (ended.status.code(), stderr(&ended));
+        assert_eq!(ended, (Some(1), String::new()), "{args:?}");
+    }
+}
+
 #[test]
 fn an_address_that_is_none_is_not_waited_for() {
     for address in ["localhost", "localhost:8080"] {
