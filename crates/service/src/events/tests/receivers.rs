@@ -1,8 +1,12 @@
 //! Receivers that mean us ill, seen from the subscriptions beside them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::super::destination_id;
+use super::super::lane::Cargo;
+use super::super::request::{parcel, request};
 use super::host::Host;
 use super::support::{RENAMED, Receiver, Reply, Server, event};
 
@@ -101,5 +105,28 @@ async fn receivers_that_mean_us_ill_slow_nobody_and_lead_nowhere() {
     assert_eq!(host.well().len(), EVENTS);
     assert!(elsewhere.seen().is_empty());
     drop(host);
+    server.app.stop().await;
+}
+
+/// Where a host's connections are all taken, a share of them is still free for it.
+#[tokio::test]
+async fn what_is_urgent_is_so_on_its_whole_way() {
+    let server = Server::start().await;
+    let receiver = Receiver::start([]).await;
+    let id = server.subscribe("hook", &receiver.url(), json!({})).await;
+    server.publish(["a1"]).await;
+    receiver.requests(1).await;
+    let app = &server.app;
+    let cargo = Cargo {
+        event: Arc::new(app.events_after("", 1).await.unwrap().remove(0)),
+        attempts: 0,
+        since: app.clock.now(),
+    };
+    let destination = app.deliveries.lanes.get(id.key()).unwrap().destination();
+    for urgent in [true, false] {
+        let parcel = parcel(&destination, cargo.clone(), urgent);
+        let request = request(&destination, &[parcel]).unwrap();
+        assert_eq!(request.urgent, urgent);
+    }
     server.app.stop().await;
 }
