@@ -24,14 +24,14 @@ const refused = (status, code) => (error) => {
 };
 
 const users = {};
-for (const name of ['desk', 'bob', 'carol']) users[name] = await identity.createUserAndToken(['voip']);
+for (const name of ['desk', 'bob', 'carol', 'dave']) users[name] = await identity.createUserAndToken(['voip']);
 const client = new CallAutomationClient(env.communication.connection_string, { sourceIdentity: users.desk.user });
 const waiting = [];
 await subscribe(communication, host.url('incoming'), {
   filter: {
     includedEventTypes: ['Microsoft.Communication.IncomingCall'],
     advancedFilters: [
-      { operatorType: 'StringIn', key: 'data.to.rawId', values: ['bob', 'carol', 'desk'].map((name) => users[name].user.communicationUserId) },
+      { operatorType: 'StringIn', key: 'data.to.rawId', values: Object.values(users).map(({ user }) => user.communicationUserId) },
     ],
   },
 });
@@ -152,6 +152,28 @@ test('a participant is added, and removed', async () => {
   assert.equal(removed.participant.communicationUserId, rawId('carol'));
   const [left] = await application.hears(carol.leg, 'CallDisconnected');
   assert.deepEqual([left.resultInformation.code, left.resultInformation.subCode], [200, 5300]);
+  await caller.connection.hangUp(true);
+});
+
+test('who is added is shown who calls and the headers, and so is whom the call is redirected to', async () => {
+  const { caller } = await connect();
+  const customCallingContext = [
+    { kind: 'voip', key: 'ticket', value: '42' },
+    { kind: 'sipuui', key: '', value: 'uui' },
+    { kind: 'sipx', key: 'lang', value: 'en', sipHeaderPrefix: 'X-' },
+  ];
+  await caller.connection.addParticipant({ ...invite('carol'), sourceDisplayName: 'Support', customCallingContext });
+  const first = await incoming(caller.properties.serverCallId, 'carol');
+  await client.redirectCall(first.incomingCallContext, invite('dave'));
+  const second = await incoming(caller.properties.serverCallId, 'dave');
+  for (const { callerDisplayName, customContext, from } of [first, second]) {
+    assert.deepEqual([callerDisplayName, from.rawId], ['Support', rawId('desk')]);
+    assert.equal(customContext.voipHeaders.ticket, '42');
+    assert.deepEqual(customContext.sipHeaders, { 'User-To-User': 'uui', 'X-lang': 'en' });
+  }
+  await answer(second.incomingCallContext);
+  const [succeeded] = await application.hears(caller.leg, 'AddParticipantSucceeded', 'ParticipantsUpdated');
+  assert.equal(succeeded.participant.communicationUserId, rawId('carol'));
   await caller.connection.hangUp(true);
 });
 
@@ -280,8 +302,9 @@ test('nobody to be reached is told at once', async () => {
   const { client: alone, callee } = await elsewhere();
   const leg = unique('caller');
   await alone.createCall({ targetParticipant: callee.user }, application.url(leg));
-  const [failed] = await application.hears(leg, 'CreateCallFailed', 'CallDisconnected');
-  assert.equal(failed.resultInformation.code, 480);
+  for (const { resultInformation } of await application.hears(leg, 'CreateCallFailed', 'CallDisconnected')) {
+    assert.deepEqual([resultInformation.code, resultInformation.subCode], [480, 10037]);
+  }
 });
 
 // A call that rings a phone, and nobody takes it; it is looked at last, so that nobody has to wait for its end.

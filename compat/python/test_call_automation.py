@@ -22,7 +22,7 @@ from support import ENV, GROUP, Phone, Webhook, credential, unique
 CONNECTION_STRING = ENV["communication"]["connection_string"]
 COMMUNICATION = ENV["communication"]["resource_id"]
 IDENTITY = CommunicationIdentityClient.from_connection_string(CONNECTION_STRING)
-DESK, BOB, CAROL = (IDENTITY.create_user() for _ in range(3))
+DESK, BOB, CAROL, DAVE = (IDENTITY.create_user() for _ in range(4))
 CLIENT = CallAutomationClient.from_connection_string(
     CONNECTION_STRING, source=CommunicationUserIdentifier(DESK.properties["id"])
 )
@@ -32,7 +32,7 @@ CLIENT = CallAutomationClient.from_connection_string(
 def incoming():
     """Tells of the IncomingCall event of a call to a user."""
     webhook, name = Webhook(), unique("py")
-    callees = [user.properties["id"] for user in (BOB, CAROL, DESK)]
+    callees = [user.properties["id"] for user in (BOB, CAROL, DAVE, DESK)]
     of_callees = models.EventSubscriptionFilter(
         included_event_types=["Microsoft.Communication.IncomingCall"],
         advanced_filters=[models.StringInAdvancedFilter(key="data.to.rawId", values=callees)],
@@ -44,8 +44,8 @@ def incoming():
     control.event_subscriptions.begin_create_or_update(COMMUNICATION, name, subscription).result()
     heard = []
 
-    def incoming(call, user, caller=None):
-        """The context of a ringing of the user: in this call, or by this caller."""
+    def event(call, user, caller=None):
+        """The event of a ringing of the user: in this call, or by this caller."""
 
         def is_wanted(data):
             by_whom = data["from"]["rawId"] == caller.properties["id"] if caller else data["serverCallId"] == call.server_call_id
@@ -55,8 +55,13 @@ def incoming():
             heard.extend(event["data"] for one in webhook.deliveries(1) for event in one["body"])
         found = next(filter(is_wanted, heard))
         heard.remove(found)
-        return found["incomingCallContext"]
+        return found
 
+    def incoming(*ringing, **by):
+        """Its context."""
+        return event(*ringing, **by)["incomingCallContext"]
+
+    incoming.event = event
     yield incoming
     control.event_subscriptions.begin_delete(COMMUNICATION, name).wait()
 
@@ -205,6 +210,24 @@ def test_participants_are_added_and_removed_and_invitations_taken_back(incoming)
     caller.hears("RemoveParticipantSucceeded", "ParticipantsUpdated")
     [gone] = carol.hears("CallDisconnected")
     assert gone["resultInformation"]["subCode"] == 5300
+    caller.connection.hang_up(True)
+
+
+def test_who_is_added_is_shown_who_calls_and_the_headers_and_so_is_whom_the_call_is_redirected_to(incoming):
+    caller, _ = connect(incoming)
+    caller.connection.add_participant(
+        CAROL, source_display_name="Support", voip_headers={"ticket": "42"}, sip_headers={"User-To-User": "uui"}
+    )
+    first = incoming.event(caller.call, CAROL)
+    CLIENT.redirect_call(first["incomingCallContext"], DAVE)
+    second = incoming.event(caller.call, DAVE)
+    for ringing in (first, second):
+        assert (ringing["callerDisplayName"], ringing["from"]["rawId"]) == ("Support", DESK.properties["id"])
+        assert ringing["customContext"]["voipHeaders"] == {"ticket": "42"}
+        assert ringing["customContext"]["sipHeaders"]["User-To-User"] == "uui"
+    answer(second["incomingCallContext"])
+    added, _ = caller.hears("AddParticipantSucceeded", "ParticipantsUpdated")
+    assert added["participant"]["rawId"] == CAROL.properties["id"]
     caller.connection.hang_up(True)
 
 
