@@ -1,4 +1,5 @@
 use serde_json::json;
+use wire::arm::field::Fields;
 
 use super::*;
 
@@ -10,9 +11,14 @@ fn holds_with(spec: Value, data: Value) -> bool {
     check(spec, "Contoso.Made", "/blue/Chairs", data).is_ok()
 }
 
+fn parsed(spec: &Value) -> Spec {
+    Spec::parse(&Fields::of(spec.as_object().unwrap())).unwrap()
+}
+
 fn check(spec: Value, event_type: &str, subject: &str, data: Value) -> Result<(), Miss> {
-    let envelope = json!({"id": "1", "eventType": event_type, "subject": subject, "data": data});
-    let filter = Filter::compile(&Spec::parse(&spec).unwrap());
+    let envelope = json!({"id": "1", "topic": "/topics/t", "eventType": event_type, "subject": subject,
+        "dataVersion": "1.0", "data": data});
+    let filter = Filter::compile(&parsed(&spec));
     filter.check(&View {
         event_type,
         subject,
@@ -143,3 +149,32 @@ fn the_part_that_says_no_is_named() {
     ]});
     assert_eq!(check(spec, "t", "s", json!({})), Err(Miss::Advanced(1)));
 }
+/// "CE schema: `id, source, type, specversion`, extension attributes, or `data.a.b`."
+#[test]
+fn keys_of_cloud_events_are_their_attributes() {
+    let envelope = json!({"specversion": "1.0", "id": "1", "source": "/shop", "type": "T",
+        "shop": "Bonn", "data": {"n": 1}});
+    for (key, value) in [
+        ("id", "1"),
+        ("source", "/SHOP"),
+        ("Type", "t"),
+        ("specVersion", "1.0"),
+        ("shop", "bonn"),
+    ] {
+        let spec = json!({"advancedFilters": [
+            {"operatorType": "StringIn", "key": key, "values": [value]},
+            {"operatorType": "NumberIn", "key": "data.n", "values": [1]},
+            {"operatorType": "IsNullOrUndefined", "key": "eventType"}
+        ]});
+        let filter = Filter::compile(&parsed(&spec));
+        let view = View {
+            event_type: "T",
+            subject: "",
+            envelope: &envelope,
+        };
+        assert_eq!(filter.check(&view), Ok(()), "{key}");
+    }
+}
+
+/// "Positive operators match if any element matches; Not-operators fail if any element matches. Arrays of objects are
+/// not supported."

@@ -47,6 +47,12 @@ impl<'a> Fields<'a> {
         property(self.object?, name).filter(|value| !value.is_null())
     }
 
+    /// The names of all fields, as they are written.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        let object = self.object.into_iter();
+        object.flat_map(Map::keys).map(String::as_str)
+    }
+
     /// The object `name`; an absent one is empty.
     pub fn object(&self, name: &str) -> Result<Self, FieldError> {
         let object = self.read(name, |value| value.as_object().ok_or("must be an object"))?;

@@ -58,7 +58,7 @@ impl Subscription {
         let retry = fields.object("retryPolicy")?;
         Ok(Self {
             destination: Destination::parse(&fields)?,
-            filter: filter(&fields)?,
+            filter: Filter::parse(&fields.object("filter")?)?,
             schema: schema(&fields)?,
             max_attempts: retry.number("maxDeliveryAttempts", 1, 30)?.unwrap_or(30),
             minutes_to_live: retry
@@ -117,15 +117,6 @@ pub fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-fn filter(fields: &Fields<'_>) -> Result<Filter, FieldError> {
-    let filter = fields.value("filter").unwrap_or(&Value::Null);
-    Filter::parse(filter).map_err(|error| {
-        let text = error.to_string();
-        let (field, problem) = text.split_once(": ").unwrap_or(("filter", &text));
-        FieldError::new(field, problem.to_owned())
-    })
 }
 
 fn schema(fields: &Fields<'_>) -> Result<Option<DeliverySchema>, FieldError> {

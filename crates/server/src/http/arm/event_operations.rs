@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service::events::{Again, Resent};
 use service::{App, Error, Result};
-use wire::event::filter::Filter as FilterBody;
+use wire::arm::field::Fields;
+use wire::event::filter;
 
 use super::super::access::Access;
 use super::super::error::Surface;
@@ -147,7 +148,7 @@ async fn replay(app: App, request: Request) -> Result<Response> {
                 Error::invalid("InvalidRequestContent", message).at("from")
             })?,
             to: time(&body, "to")?.unwrap_or_else(|| app.clock.now()),
-            filter: filter(&body["filter"])?,
+            filter: filter(&body)?,
         },
         events => Again::Events(ids(events)?),
     };
@@ -221,12 +222,14 @@ fn time(body: &Value, name: &str) -> Result<Option<Timestamp>> {
     })
 }
 
-fn filter(said: &Value) -> Result<Option<Box<Filter>>> {
-    if said.is_null() {
+/// The filter of a replay. One that was misspelled would replay everything.
+fn filter(body: &Value) -> Result<Option<Box<Filter>>> {
+    let fields = body.as_object().map(Fields::of);
+    let said = fields.map(|fields| fields.optional("filter")).transpose()?;
+    let Some(said) = said.flatten() else {
         return Ok(None);
-    }
-    let spec = FilterBody::parse(said)
-        .map_err(|error| Error::invalid("InvalidRequestContent", error.to_string()).at("filter"))?;
+    };
+    let spec = filter::parse_strictly(&said)?;
     Ok(Some(Box::new(Filter::compile(&spec))))
 }
 

@@ -211,6 +211,13 @@ async fn what_is_wrong_with_an_operation_is_named() {
         let path = format!("{HOOK}{below}?{V}{query}");
         let answer = app.arm(method, &path, body).await;
         assert_eq!(answer.status, status, "{below} {body}: {}", answer.body);
+        (
+            "POST",
+            "/replay",
+            "{'from':'2026-11-24T00:00:00Z','filter':{'subjectBeginWith':'/s'}}",
+            400,
+            "filter.subjectBeginWith",
+        ),
         let named = answer.json()["error"]["target"].clone();
         let named = named.as_str().unwrap_or_default().to_owned();
         assert!(named.contains(target), "{below} {body}: {}", answer.body);

@@ -175,7 +175,7 @@ fn each_rule_names_its_field() {
         (
             "/filter/advancedFilters",
             json!([{ "operatorType": "StringIn", "key": "data.a", "values": [] }]),
-            "'filter.advancedFilters[0].values' at least one",
+            "'filter.advancedFilters[0].values' must have one",
         ),
         (
             "/deadLetterDestination/endpointType",
