@@ -134,7 +134,14 @@ impl App {
             }
             Endpoint::Function(_) => (Credential::None, Manner::AzureResource),
         };
-        let (headers, dynamic) = headers(subscription, form);
+        let (mut headers, dynamic) = headers(subscription, form);
+        // "If permission has been granted, the sender MUST use the WebHook-Request-Origin request header for each delivery
+        // request, with the value matching that" of the handshake.
+        if subscription.schema == DeliverySchema::CloudEvent
+            && let Ok(origin) = self.settings.events.origin.parse()
+        {
+            headers.insert("webhook-request-origin", origin);
+        }
         Destination {
             id: Arc::new(destination_id(subscription.key())),
             name: subscription.name().to_owned(),

@@ -101,8 +101,13 @@ impl App {
         secrets.pending().map(|handshake| handshake.id)
     }
 
-    /// A visit to the validation URL, or the callback of a receiver of CloudEvents.
-    pub async fn validate_event_subscription(&self, id: &str, token: &str) -> Result<()> {
+    /// A visit to the validation URL, or the callback of a receiver of CloudEvents, which may name a rate in the headers.
+    pub async fn validate_event_subscription(
+        &self,
+        id: &str,
+        token: &str,
+        headers: &HeaderMap,
+    ) -> Result<()> {
         let refused = || {
             let message = "The validation URL is not valid, or not any more. Create or update the event subscription \
                            again to get another one.";
@@ -115,7 +120,9 @@ impl App {
         match handshake.step {
             Step::Succeeded { .. } => Ok(()),
             Step::Asking | Step::Awaiting if self.clock.now() < handshake.until => {
-                self.settle_handshake(&subscription, handshake.id, Ok(None))
+                let asked = asked_rate(&self.said(&subscription).await?);
+                let granted = asked.and_then(|_| handshake::allowed_rate(headers));
+                self.settle_handshake(&subscription, handshake.id, Ok(granted))
                     .await
             }
             _ => Err(refused()),
@@ -199,7 +206,7 @@ impl App {
         let validation_url = self.validation_url(id, handshake);
         let mut headers = static_attributes(&said.destination);
         let is_cloud = said.schema == Some(DeliverySchema::CloudEvent);
-        let rate = rate_limit(said);
+        let rate = asked_rate(said);
         let (method, body) = if is_cloud {
             let origin = text(&self.settings.events.origin);
             headers.insert("webhook-request-origin", origin);
@@ -425,10 +432,11 @@ pub(super) fn envelope(headers: &mut HeaderMap, kind: &'static str, id: &Resourc
     headers.insert("aeg-metadata-version", HeaderValue::from_static("1"));
 }
 
-/// What a label asks for.
-fn rate_limit(said: &spec::Subscription) -> Option<Rate> {
+/// The rate that a receiver of CloudEvents is asked for: what a label limits it to.
+fn asked_rate(said: &spec::Subscription) -> Option<Rate> {
     let labels = said.labels.as_deref().unwrap_or_default();
-    setting(labels, "rate-limit").and_then(Rate::parse)
+    let rate = setting(labels, "rate-limit").and_then(Rate::parse);
+    rate.filter(|_| said.schema == Some(DeliverySchema::CloudEvent))
 }
 
 /// Receivers that ask for a secret header ask for it in a handshake too.

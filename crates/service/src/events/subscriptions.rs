@@ -261,7 +261,8 @@ impl App {
         ResourceId::parse(source.unwrap_or_default()).map_err(broken)
     }
 
-    async fn said(&self, id: &ResourceId) -> Result<spec::Subscription> {
+    /// What is said of a subscription: what is to be, if a handshake goes well.
+    pub(super) async fn said(&self, id: &ResourceId) -> Result<spec::Subscription> {
         let secrets = SubscriptionSecrets::of(&self.resource(id).await?)?;
         spec::Subscription::parse(secrets.state.shown()).map_err(broken)
     }

@@ -1,7 +1,7 @@
 //! How the owner of a webhook shows that it wants events: by a code that it sends back, or by consent to `OPTIONS`.
 //!
 //! Specifications: "Webhook event delivery: endpoint validation with Event Grid events" (Microsoft); "HTTP 1.1 Web
-//! Hooks for Event Delivery", CloudEvents 1.0.1, section 4.
+//! Hooks for Event Delivery", CloudEvents 1.0.2, section 4.
 
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
@@ -56,17 +56,26 @@ pub fn is_validated(body: &[u8], code: &str) -> bool {
 
 /// Whether an answer to `OPTIONS` consents. "The WebHook-Allowed-Origin header MUST be returned": nothing else does it.
 pub fn consent(headers: &HeaderMap, origin: &str) -> Option<Consent> {
-    let text = |name| headers.get(name).map(HeaderValue::to_str)?.ok();
-    let allowed = text("webhook-allowed-origin")?;
+    let allowed = text(headers, "webhook-allowed-origin")?;
     let mut allowed = allowed.split(',').map(str::trim);
     if !allowed.any(|one| one == "*" || one.eq_ignore_ascii_case(origin)) {
         return None;
     }
-    let rate = text("webhook-allowed-rate").and_then(|rate| rate.trim().parse().ok());
     Some(Consent {
-        // "It MUST be an integer number greater than zero, or the asterisk."
-        per_minute: rate.filter(|rate| *rate > 0),
+        per_minute: allowed_rate(headers),
     })
+}
+
+/// Requests a minute that a receiver permits, if it names a number: in its answer to `OPTIONS`, or in the request to the
+/// callback, for "the delivery target MAY include the WebHook-Allowed-Rate response in the callback".
+pub fn allowed_rate(headers: &HeaderMap) -> Option<u32> {
+    let rate = text(headers, "webhook-allowed-rate")?.trim().parse().ok();
+    // "Either an asterisk character or the string representation of a positive integer number greater than zero."
+    rate.filter(|rate| *rate > 0)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(HeaderValue::to_str)?.ok()
 }
 
 /// The body that tells a receiver that its subscription is no more.
@@ -114,6 +123,22 @@ mod tests {
         assert_eq!(answer("*", "0"), Some(None));
         assert_eq!(answer("eventgrid.azure.us", "120"), None);
         assert_eq!(consent(&HeaderMap::new(), "eventgrid.azure.net"), None);
+    }
+
+    #[test]
+    fn a_rate_is_a_positive_number() {
+        let read = |rate: &'static str| {
+            let rate = HeaderValue::from_static(rate);
+            allowed_rate(&HeaderMap::from_iter([(
+                "webhook-allowed-rate".parse().unwrap(),
+                rate,
+            )]))
+        };
+        assert_eq!((read("120"), read(" 1 ")), (Some(120), Some(1)));
+        for none in ["*", "0", "-1", "1.5", "many", ""] {
+            assert_eq!(read(none), None, "{none}");
+        }
+        assert_eq!(allowed_rate(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -252,7 +252,9 @@ pub async fn operation_result(app: App, request: Request) -> Result<Response> {
 pub async fn validate(app: App, request: Request) -> Result<Response> {
     let (id, token) = (request.query("id"), request.query("token"));
     let (id, token) = (id.unwrap_or_default(), token.unwrap_or_default());
-    app.validate_event_subscription(&id, &token).await?;
+    let headers = &request.parts.headers;
+    app.validate_event_subscription(&id, &token, headers)
+        .await?;
     Ok("Webhook successfully validated as a subscription endpoint.".into_response())
 }
 

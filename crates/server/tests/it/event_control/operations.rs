@@ -1,8 +1,9 @@
 //! What Azure does not have: deliveries, attempts, reasons, replay and dead letters, as their routes answer.
 
+use domain::lane::Rate;
 use serde_json::{Value, json};
 
-use super::{GRID, V, app, arm, cloud, ended, error, get, got, operation, put, webhook};
+use super::{GRID, V, app, arm, cloud, comes_to, ended, error, get, got, operation, put, webhook};
 use crate::receiver::{Got, Receiver};
 use crate::support::TestApp;
 
@@ -291,9 +292,51 @@ async fn a_receiver_of_cloud_events_is_asked_for_a_rate_and_its_grant_is_kept() 
     let done = ended(&app, &operation(&answer)).await;
     assert_eq!(done["status"], "Succeeded", "{done}");
     assert_eq!(receiver.got()[0].header("webhook-request-rate"), "600");
-    publish(&app, "a", "/s").await;
-    publish(&app, "b", "/s").await;
-    settled(&app, 1).await;
+    one_a_second_is_sent(&app).await;
+    // "The sender MUST use the WebHook-Request-Origin request header for each delivery request."
+    let delivery = got(&receiver, "aeg-event-type", "Notification").await;
+    let origin = delivery.header("webhook-request-origin");
+    assert_eq!(origin, "eventgrid.azure.net");
+}
+
+/// "The delivery target MAY include the WebHook-Allowed-Rate response in the callback", by GET or POST.
+#[tokio::test]
+async fn a_rate_that_is_granted_by_the_callback_is_kept_if_it_was_asked_for() {
+    let app = app().await;
+    let receiver = Receiver::answering(200).await;
+    for (method, label, kept) in [
+        ("GET", "carillon:rate-limit=10/s", Some(60)),
+        ("POST", "nothing", None),
+        ("POST", "carillon:rate-limit=10/s", Some(60)),
+    ] {
+        arm(&app, "DELETE", HOOK, Value::Null).await;
+        let asked = receiver.got().len();
+        let mut body = cloud(&receiver.url);
+        body["properties"]["labels"] = json!([label]);
+        let answer = arm(&app, "PUT", HOOK, body).await;
+        comes_to(&app, HOOK, "AwaitingManualAction").await;
+        let callback = receiver.got()[asked]
+            .header("webhook-request-callback")
+            .to_owned();
+        let callback = callback.strip_prefix("https://localhost:8443").unwrap();
+        let rate = [("webhook-allowed-rate", "60")];
+        let visit = app.send(method, callback, &rate, "").await;
+        assert_eq!(visit.status, 200, "{}", visit.body);
+        let done = ended(&app, &operation(&answer)).await;
+        assert_eq!(done["status"], "Succeeded", "{done}");
+        let snapshot = app.app.event_snapshot();
+        let at = "/topics/orders/providers/microsoft.eventgrid/eventsubscriptions/hook";
+        let key = format!("{}{at}", GRID.to_lowercase());
+        let granted = snapshot.subscription(&key).unwrap().granted;
+        assert_eq!(granted.map(Rate::per_minute), kept, "{method} {label}");
+    }
+    one_a_second_is_sent(&app).await;
+}
+
+async fn one_a_second_is_sent(app: &TestApp) {
+    publish(app, "a", "/s").await;
+    publish(app, "b", "/s").await;
+    settled(app, 1).await;
     app.app.clock.advance(std::time::Duration::from_millis(999));
     settled(&app, 1).await;
     app.app.clock.advance(std::time::Duration::from_millis(2));
