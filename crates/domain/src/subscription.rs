@@ -92,12 +92,38 @@ impl Subscription {
 
 /// The value of the label `carillon:{name}={value}` among these.
 pub fn setting<'l>(labels: &'l [String], name: &str) -> Option<&'l str> {
-    let settings = labels.iter();
-    let mut settings = settings.filter_map(|label| label.strip_prefix("carillon:"));
-    settings.find_map(|setting| match setting.split_once('=') {
-        Some((known, value)) => known.eq_ignore_ascii_case(name).then_some(value),
-        None => setting.eq_ignore_ascii_case(name).then_some(""),
+    let mut settings = labels.iter().filter_map(|label| split(label));
+    settings.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+}
+
+/// What is wrong with the settings among these labels: one that would change nothing has a name that there is not, or a
+/// value that cannot be read.
+pub fn misread(labels: &[String]) -> Option<String> {
+    labels.iter().find_map(|label| {
+        let (name, value) = split(label)?;
+        let problem = match name.to_ascii_lowercase().as_str() {
+            "order-by" => return None,
+            "rate-limit" => match Rate::parse(value) {
+                Some(_) => return None,
+                None => "needs a rate: carillon:rate-limit=100/s, or =600/min",
+            },
+            "sign" => match value {
+                "" => return None,
+                _ if value.parse::<u32>().is_ok_and(|newest| newest > 0) => return None,
+                _ => "needs the number of the newest secret: carillon:sign, or carillon:sign=2",
+            },
+            _ => {
+                "is no setting: there are carillon:order-by, carillon:rate-limit and carillon:sign"
+            }
+        };
+        Some(format!("'{label}' {problem}"))
     })
+}
+
+/// Name and value of a label that is a setting.
+fn split(label: &str) -> Option<(&str, &str)> {
+    let setting = label.strip_prefix("carillon:")?;
+    Some(setting.split_once('=').unwrap_or((setting, "")))
 }
 
 impl fmt::Debug for Subscription {
@@ -222,5 +248,34 @@ mod tests {
         assert_eq!(subscription.setting("order-by"), Some("data.threadId"));
         assert_eq!(subscription.setting("Sign"), Some(""));
         assert_eq!(subscription.setting("no"), None);
+    }
+
+    #[test]
+    fn a_setting_that_would_change_nothing_is_named() {
+        let of = |label: &str| misread(&["free words".to_owned(), label.to_owned()]);
+        for good in [
+            "carillon",
+            "carillon:order-by",
+            "carillon:order-by=data.threadId",
+            "carillon:rate-limit=100/s",
+            "carillon:Rate-Limit=600/min",
+            "carillon:sign",
+            "carillon:sign=2",
+        ] {
+            assert_eq!(of(good), None, "{good}");
+        }
+        for (bad, words) in [
+            ("carillon:sing", "is no setting"),
+            ("carillon:", "is no setting"),
+            ("carillon:rate-limit", "needs a rate"),
+            ("carillon:rate-limit=fast", "needs a rate"),
+            ("carillon:rate-limit=0/s", "needs a rate"),
+            ("carillon:sign=yes", "needs the number"),
+            ("carillon:sign=0", "needs the number"),
+        ] {
+            let problem = of(bad).unwrap_or_default();
+            assert!(problem.starts_with(&format!("'{bad}'")), "{problem}");
+            assert!(problem.contains(words), "{problem}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! subscription is not in effect, and a changed one is in effect as it was.
 
 use domain::resource::{Actor, Resource};
+use domain::subscription::misread;
 use domain::time::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -214,6 +215,12 @@ impl App {
         let expires = said.expires.as_deref().and_then(Timestamp::parse);
         if said.expires.is_some() && expires.is_none_or(|at| at <= self.clock.now()) {
             return at("expirationTimeUtc", "must be a time to come".to_owned());
+        }
+        if let Some(problem) = misread(said.labels.as_deref().unwrap_or_default()) {
+            return at(
+                "labels",
+                format!("has a label for this server that it cannot follow: {problem}"),
+            );
         }
         match &said.destination.endpoint {
             Endpoint::Webhook { url, .. } => {

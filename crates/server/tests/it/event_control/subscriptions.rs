@@ -204,6 +204,19 @@ async fn what_is_wrong_with_a_subscription_is_named_before_anybody_is_asked() {
         ),
         (
             "sub",
+        (
+            "sub",
+            with("labels", json!(["free", "carillon:rate-limit=fast"])),
+            "'carillon:rate-limit=fast' needs a rate",
+        ),
+        (
+            "sub",
+            with(
+                "destination",
+                json!({ "endpointType": "ServiceBusQueue", "properties": { "resourceId": SUB } }),
+            ),
+            "'destination.endpointType' must be WebHook or AzureFunction: a function or webhook of yours can put",
+        ),
             with("expirationTimeUtc", json!("2026-11-24T04:18:16Z")),
             "a time to come",
         ),
