@@ -122,6 +122,18 @@ def test_a_subscription_at_the_communication_resource(az):
     assert gone.returncode != 0 and "ResourceNotFound" in gone.stderr
 
 
+@pytest.mark.parametrize("scope", ["", f"/resourceGroups/{GROUP}"])
+def test_a_subscription_at_a_group_or_a_subscription(az, scope):
+    subscription, name = ("eventgrid", "event-subscription"), unique("az")
+    source = f"/subscriptions/{ENV['subscription_id']}{scope}"
+    at = ("--source-resource-id", source, "-n", name)
+    assert az(*subscription, "create", *at, "--endpoint", Webhook().url)["topic"].lower() == source.lower()
+    listed = lambda: [one["name"] for one in az(*subscription, "list", "--source-resource-id", source)]
+    assert name in listed()
+    az(*subscription, "delete", *at)
+    assert name not in listed()
+
+
 def test_a_system_topic_and_its_subscriptions(az):
     topic, name, webhook = ("eventgrid", "system-topic"), unique("az"), Webhook()
     made = az(*topic, "create", *IN_GROUP, "-n", name, "-l", "global", "--topic-type", TOPIC_TYPE, "--source", COMMUNICATION)
@@ -139,7 +151,8 @@ def test_a_system_topic_and_its_subscriptions(az):
 
 
 def test_topic_types_and_their_event_types(az):
-    assert TOPIC_TYPE in [one["name"] for one in az("eventgrid", "topic-type", "list")]
+    known = [one["name"] for one in az("eventgrid", "topic-type", "list")]
+    assert {TOPIC_TYPE, "Microsoft.EventGrid.Topics", "Microsoft.Resources.ResourceGroups"} <= set(known)
     assert az("eventgrid", "topic-type", "show", "-n", TOPIC_TYPE)["displayName"]
     types = az("eventgrid", "topic-type", "list-event-types", "-n", TOPIC_TYPE)
     assert "Microsoft.Communication.IncomingCall" in [one["name"] for one in types]

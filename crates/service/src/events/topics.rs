@@ -314,7 +314,7 @@ fn system_source(
         .ok()
         .filter(|id| id.is_type(COMMUNICATION_SERVICES))
         .ok_or_else(|| {
-            let problem = "must be the id of a communication resource: no other has events here";
+            let problem = "must be the id of a communication resource; subscribe to the events of others at themselves";
             properties.error("source", problem)
         })?;
     let given = properties.text("topicType")?.unwrap_or_default();

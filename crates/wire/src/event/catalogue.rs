@@ -1,15 +1,43 @@
-//! The event types of Communication Services, as `eventTypes` of the control plane lists them.
+//! What has events, and of which types, as `topicTypes` and `eventTypes` of the control plane list them.
 //!
 //! Specification: "Azure Communication Services as an Event Grid source" (Microsoft) and the event names of
-//! `@azure/eventgrid` 5.12.0.
+//! `@azure/eventgrid` 5.12.0; the names of topic types are those by which az lists subscriptions.
 
 /// The topic type of a communication resource.
 pub const TOPIC_TYPE: &str = "Microsoft.Communication.CommunicationServices";
 
+/// A kind of resource that has events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicType {
+    /// `Microsoft.Communication.CommunicationServices`.
+    pub name: &'static str,
+    /// For people.
+    pub display_name: &'static str,
+    /// For people.
+    pub description: &'static str,
+    /// `Resource`, `ResourceGroup` or `AzureSubscription`.
+    pub scope: &'static str,
+    /// How the id of such a source looks.
+    pub source_format: &'static str,
+    /// Which events there are; none where publishers name them.
+    pub event_types: &'static [EventType],
+}
+
+impl TopicType {
+    /// The namespace of the provider: `Microsoft.Communication`.
+    pub fn provider(&self) -> &'static str {
+        self.name
+            .rsplit_once('.')
+            .map_or("", |(provider, _)| provider)
+    }
+}
+
 /// One type of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventType {
-    /// Behind `Microsoft.Communication.`.
+    /// `Microsoft.Communication`.
+    provider: &'static str,
+    /// Behind it.
     short: &'static str,
     /// When it happens.
     pub description: &'static str,
@@ -18,7 +46,7 @@ pub struct EventType {
 impl EventType {
     /// `Microsoft.Communication.IncomingCall`.
     pub fn name(&self) -> String {
-        format!("Microsoft.Communication.{}", self.short)
+        format!("{}.{}", self.provider, self.short)
     }
 
     /// `Incoming Call`: its words apart.
@@ -42,10 +70,57 @@ impl EventType {
 }
 
 const fn of(short: &'static str, description: &'static str) -> EventType {
-    EventType { short, description }
+    EventType {
+        provider: "Microsoft.Communication",
+        short,
+        description,
+    }
 }
 
-/// Every event type. This server itself emits those of calls; the others reach subscribers when somebody publishes them.
+/// What has events on this server.
+pub const TOPIC_TYPES: [TopicType; 4] = [
+    TopicType {
+        name: TOPIC_TYPE,
+        display_name: "Azure Communication Services",
+        description: "Events of communication resources.",
+        scope: "Resource",
+        source_format: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Communication/communicationServices/{resourceName}",
+        event_types: EVENT_TYPES,
+    },
+    TopicType {
+        name: "Microsoft.EventGrid.Topics",
+        display_name: "Event Grid Topics",
+        description: "Custom events via Event Grid Topics.",
+        scope: "Resource",
+        source_format: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.EventGrid/topics/{topicName}",
+        event_types: &[],
+    },
+    TopicType {
+        name: "Microsoft.Resources.ResourceGroups",
+        display_name: "Resource Groups",
+        description: "Event subscriptions in the group whose webhooks did not want events.",
+        scope: "ResourceGroup",
+        source_format: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
+        event_types: RESOURCE_EVENTS,
+    },
+    TopicType {
+        name: "Microsoft.Resources.Subscriptions",
+        display_name: "Azure Subscriptions",
+        description: "Event subscriptions in the subscription whose webhooks did not want events.",
+        scope: "AzureSubscription",
+        source_format: "/subscriptions/{subscriptionId}",
+        event_types: RESOURCE_EVENTS,
+    },
+];
+
+/// What happens to resources, as far as this server tells it.
+const RESOURCE_EVENTS: &[EventType] = &[EventType {
+    provider: "Microsoft.Resources",
+    short: "ResourceWriteFailure",
+    description: "A resource could not be made or changed.",
+}];
+
+/// Every event type of communication resources. This server itself emits those of calls; the others reach subscribers when somebody publishes them.
 pub const EVENT_TYPES: &[EventType] = &[
     of("IncomingCall", "Somebody is called."),
     of("CallStarted", "A call has begun."),

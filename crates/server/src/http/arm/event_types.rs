@@ -2,9 +2,9 @@
 
 use axum::response::Response;
 use serde_json::{Value, json};
-use service::control::kinds::{COMMUNICATION, TOPIC_TYPE as TOPIC_TYPES};
+use service::control::kinds::TOPIC_TYPE as KIND;
 use service::{App, Error, Result};
-use wire::event::catalogue::{EVENT_TYPES, EventType, TOPIC_TYPE};
+use wire::event::catalogue::{TOPIC_TYPES, TopicType};
 
 use super::super::access::Access;
 use super::super::error::Surface;
@@ -41,31 +41,27 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// `GET …/topicTypes`: communication resources are what has events of its own here.
+/// `GET …/topicTypes`: what has events here.
 pub async fn topic_types(_: App, request: Request) -> Result<Response> {
     check_version(&request)?;
-    Ok(super::json_ok(&json!({ "value": [document()] })))
+    let value: Vec<_> = TOPIC_TYPES.iter().map(document).collect();
+    Ok(super::json_ok(&json!({ "value": value })))
 }
 
 /// `GET …/topicTypes/{topicType}`.
 pub async fn topic_type(_: App, request: Request) -> Result<Response> {
-    known(&request)?;
-    Ok(super::json_ok(&document()))
+    Ok(super::json_ok(&document(known(&request)?)))
 }
 
 /// `GET …/topicTypes/{topicType}/eventTypes`.
 pub async fn event_types(_: App, request: Request) -> Result<Response> {
-    known(&request)?;
-    Ok(list(EVENT_TYPES))
+    Ok(list(Some(known(&request)?)))
 }
 
 /// `GET …/eventTypes` of a resource. A topic's are its publishers' to name.
 pub async fn event_types_at(app: App, request: Request) -> Result<Response> {
     let resource = app.resource(&scope(&request)?).await?;
-    Ok(match resource.id.is_type(&COMMUNICATION.full()) {
-        true => list(EVENT_TYPES),
-        false => list(&[]),
-    })
+    Ok(list(find(&resource.id.resource_type().replace('/', "."))))
 }
 
 /// `GET …/extensionTopics/default` of a resource.
@@ -79,44 +75,47 @@ pub async fn extension_topic(app: App, request: Request) -> Result<Response> {
     })))
 }
 
-fn known(request: &Request) -> Result<()> {
+fn known(request: &Request) -> Result<&'static TopicType> {
     check_version(request)?;
     let name = request.param("topicType");
-    if name.eq_ignore_ascii_case(TOPIC_TYPE) {
-        return Ok(());
-    }
-    let message = format!("The topic type '{name}' was not found.");
-    Err(Error::not_found("ResourceNotFound", message))
+    find(name).ok_or_else(|| {
+        let message = format!("The topic type '{name}' was not found.");
+        Error::not_found("ResourceNotFound", message)
+    })
 }
 
-fn document() -> Value {
+fn find(name: &str) -> Option<&'static TopicType> {
+    let mut all = TOPIC_TYPES.iter();
+    all.find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+fn document(topic_type: &TopicType) -> Value {
+    let name = topic_type.name;
     json!({
-        "id": format!("providers/Microsoft.EventGrid/topicTypes/{TOPIC_TYPE}"),
-        "name": TOPIC_TYPE,
-        "type": TOPIC_TYPES.full(),
+        "id": format!("providers/Microsoft.EventGrid/topicTypes/{name}"),
+        "name": name,
+        "type": KIND.full(),
         "properties": {
-            "provider": COMMUNICATION.namespace,
-            "displayName": "Azure Communication Services",
-            "description": "Events of communication resources.",
+            "provider": topic_type.provider(),
+            "displayName": topic_type.display_name,
+            "description": topic_type.description,
             "resourceRegionType": "GlobalResource",
             "provisioningState": "Succeeded",
             "supportedLocations": ["global"],
-            "supportedScopesForSource": ["Resource"],
-            "sourceResourceFormat":
-                "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Communication/communicationServices/{resourceName}",
+            "supportedScopesForSource": [topic_type.scope],
+            "sourceResourceFormat": topic_type.source_format,
         },
     })
 }
 
-fn list(types: &[EventType]) -> Response {
-    let value: Vec<Value> = types
-        .iter()
-        .map(|one| {
+fn list(topic_type: Option<&TopicType>) -> Response {
+    let types = topic_type.iter().flat_map(|of| {
+        of.event_types.iter().map(|one| {
             let name = one.name();
             json!({
-                "id": format!("providers/Microsoft.EventGrid/topicTypes/{TOPIC_TYPE}/eventTypes/{name}"),
+                "id": format!("providers/Microsoft.EventGrid/topicTypes/{}/eventTypes/{name}", of.name),
                 "name": name,
-                "type": format!("{}/eventTypes", TOPIC_TYPES.full()),
+                "type": format!("{}/eventTypes", KIND.full()),
                 "properties": {
                     "displayName": one.display_name(),
                     "description": one.description,
@@ -125,6 +124,7 @@ fn list(types: &[EventType]) -> Response {
                 },
             })
         })
-        .collect();
+    });
+    let value: Vec<Value> = types.collect();
     super::json_ok(&json!({ "value": value }))
 }

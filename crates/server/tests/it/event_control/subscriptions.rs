@@ -123,6 +123,13 @@ async fn subscriptions_are_listed_by_scope_group_location_topic_type_and_name() 
         .await,
         ["call"]
     );
+    for (scope, topic_type, named) in [
+        (SUB, "Microsoft.Resources.Subscriptions", "all"),
+        (&group, "Microsoft.Resources.ResourceGroups", "group"),
+    ] {
+        let path = format!("{scope}/{grid}/topicTypes/{topic_type}/eventSubscriptions");
+        assert_eq!(names(path, "").await, [named]);
+    }
     assert!(
         names(
             format!("{SUB}/{grid}/locations/westus2/eventSubscriptions"),

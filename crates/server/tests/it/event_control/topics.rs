@@ -258,6 +258,28 @@ async fn what_there_is_to_subscribe_to_is_listed() {
     );
     let extension = get(&app, &format!("{topic}/extensionTopics/default")).await;
     assert_eq!(extension["name"], "default");
+    // What az asks for when it lists the subscriptions of a topic, a group or a subscription.
+    let names: Vec<_> = list["value"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = names.iter().map(|one| one["name"].clone()).collect();
+    for (name, events) in [
+        ("Microsoft.EventGrid.Topics", json!([])),
+        (
+            "Microsoft.Resources.ResourceGroups",
+            json!(["Microsoft.Resources.ResourceWriteFailure"]),
+        ),
+        (
+            "Microsoft.Resources.Subscriptions",
+            json!(["Microsoft.Resources.ResourceWriteFailure"]),
+        ),
+    ] {
+        assert!(names.contains(&json!(name)), "{names:?}");
+        let one = get(&app, &format!("{types}/{}", name.to_lowercase())).await;
+        assert_eq!(one["name"], name);
+        let of = get(&app, &format!("{types}/{name}/eventTypes")).await;
+        let of: Vec<_> = of["value"].as_array().unwrap().iter().collect();
+        let of: Vec<_> = of.iter().map(|one| one["name"].clone()).collect();
+        assert_eq!(json!(of), events);
+    }
     let other = arm(
         &app,
         "GET",
