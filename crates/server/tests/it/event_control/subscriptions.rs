@@ -206,13 +206,6 @@ async fn what_is_wrong_with_a_subscription_is_named_before_anybody_is_asked() {
         ("sub", with("destination", function), "[events.functions]"),
         (
             "sub",
-            with("deadLetterDestination", letters),
-            "[events.storage]",
-        ),
-        (
-            "sub",
-        (
-            "sub",
             with("labels", json!(["free", "carillon:rate-limit=fast"])),
             "'carillon:rate-limit=fast' needs a rate",
         ),
@@ -224,6 +217,13 @@ async fn what_is_wrong_with_a_subscription_is_named_before_anybody_is_asked() {
             ),
             "'destination.endpointType' must be WebHook or AzureFunction: a function or webhook of yours can put",
         ),
+        (
+            "sub",
+            with("deadLetterDestination", letters),
+            "[events.storage]",
+        ),
+        (
+            "sub",
             with("expirationTimeUtc", json!("2026-11-24T04:18:16Z")),
             "a time to come",
         ),

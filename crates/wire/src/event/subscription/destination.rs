@@ -64,10 +64,7 @@ impl Destination {
             "webhook" => Endpoint::webhook(&properties)?,
             "azurefunction" => Endpoint::function(&properties)?,
             "" => return Err(destination.error("endpointType", "is required")),
-            _ => {
-                let problem = "must be WebHook or AzureFunction; this server delivers to no other";
-                return Err(destination.error("endpointType", problem));
-            }
+            other => return Err(destination.error("endpointType", instead_of(other))),
         };
         let most = properties.number("maxEventsPerBatch", 1, MOST_IN_BATCH)?;
         let kilobytes = properties.number("preferredBatchSizeInKilobytes", 1, 1_024)?;
@@ -163,6 +160,21 @@ impl Endpoint {
                 properties.error("resourceId", problem)
             })
     }
+}
+
+/// What to use instead of a type of destination that this server does not deliver to.
+fn instead_of(kind: &str) -> String {
+    let queue = "a function or webhook of yours can put the events there";
+    let way_out = match kind {
+        "eventhub" | "servicebusqueue" | "servicebustopic" | "storagequeue" => queue,
+        "hybridconnection" => {
+            "a WebHook reaches a receiver in a private network where [webhooks] allows it"
+        }
+        "monitoralert" => "a function or webhook of yours can raise the alert",
+        "namespacetopic" => "a topic of this server takes its place",
+        _ => "no other type is known",
+    };
+    format!("must be WebHook or AzureFunction: {way_out}")
 }
 
 /// A URL as everybody may see it: without its query.

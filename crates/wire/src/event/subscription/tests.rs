@@ -178,6 +178,21 @@ fn each_rule_names_its_field() {
             "'filter.advancedFilters[0].values' must have one",
         ),
         (
+            "/destination/endpointType",
+            json!("StorageQueue"),
+            "'destination.endpointType' must be WebHook or AzureFunction: a function or webhook of yours can put",
+        ),
+        (
+            "/destination/endpointType",
+            json!("HybridConnection"),
+            "'destination.endpointType' must be WebHook or AzureFunction: a WebHook reaches",
+        ),
+        (
+            "/destination/endpointType",
+            json!("Telegram"),
+            "'destination.endpointType' must be WebHook or AzureFunction: no other",
+        ),
+        (
             "/deadLetterDestination/endpointType",
             json!("StorageQueue"),
             "'deadLetterDestination.endpointType' must be StorageBlob",
