@@ -89,7 +89,7 @@ async fn examined(patient: &Patient<'_>, checkup: &Checkup) -> Vec<Finding> {
         for hub in hubs(patient, checkup).await? {
             findings.extend(hub_findings(&hub));
         }
-        findings.extend(events::look(checkup).await?);
+        findings.extend(events::look(patient, checkup).await?);
         Result::Ok(())
     };
     if let Err(failure) = more.await {

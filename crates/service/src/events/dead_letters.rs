@@ -1,11 +1,7 @@
 //! Dead letters: what was given up, written as JSON files to the container that its subscription names.
 //!
-//! A container is a directory, a bucket (S3), or a blob container (Azure, Azurite): whatever the configuration says of the
-//! storage account. What cannot be written in four hours is dropped; it can still be listed and had again until it is
-//! swept.
+//! What cannot be written in four hours is dropped; it can still be listed and had again until it is swept.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,71 +9,16 @@ use domain::delivery::Reason;
 use domain::event::{Delivery, DeliveryState, Event};
 use domain::subscription::Subscription;
 use domain::time::Timestamp;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::client::{HttpClient, HttpConnector};
-use object_store::local::LocalFileSystem;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use wire::event::subscription::DeadLetter;
 use wire::event::{DeliverySchema, convert};
 
 use super::ids::destination_id;
-use crate::http::{Trust, chain};
-use crate::{App, Error, Kind, Result};
-
-/// Where dead letters go, and when.
-#[derive(Clone, Debug)]
-pub struct DeadLettersConfig {
-    /// How long they wait for others to be written with: "there is a five-minute delay".
-    pub after: Duration,
-    /// For storage accounts that are not named below: `{directory}/{account}/{container}/…`.
-    pub directory: Option<PathBuf>,
-    /// By the lower-cased name of a storage account.
-    pub accounts: HashMap<String, Storage>,
-}
-
-/// What stands behind a storage account.
-#[derive(Clone, Debug)]
-pub enum Storage {
-    /// Buckets; the container is the bucket.
-    S3 {
-        /// Of Amazon unless it is named.
-        endpoint: Option<String>,
-        /// `us-east-1` and the like.
-        region: String,
-        /// Whose key.
-        access_key_id: String,
-        /// The key.
-        secret_access_key: SecretString,
-    },
-    /// Blob containers.
-    Azure {
-        /// Of Azure unless it is named: Azurite.
-        endpoint: Option<String>,
-        /// The key of the account.
-        access_key: SecretString,
-    },
-}
-
-impl Default for DeadLettersConfig {
-    fn default() -> Self {
-        Self {
-            after: Duration::from_secs(300),
-            directory: None,
-            accounts: HashMap::new(),
-        }
-    }
-}
-
-impl DeadLettersConfig {
-    /// Whether anything stands behind a storage account.
-    pub fn knows(&self, account: &str) -> bool {
-        self.directory.is_some() || self.accounts.contains_key(&account.to_lowercase())
-    }
-}
+use super::storage::failed;
+use crate::http::Trust;
+use crate::{App, Result};
 
 impl App {
     /// Writes dead letters again and again, until the server stops.
@@ -158,101 +99,13 @@ impl App {
             .iter()
             .map(|(event, delivery)| letter(subscription.schema, event, delivery))
             .collect();
-        let failed = |error: object_store::Error| unwritten(chain(&error));
         let path = Path::from(path(subscription, now, &self.random.uuid().to_string()));
-        let storage = self.storage(dead_letter)?;
+        let trust = Trust::new(self.settings.webhooks.roots.clone());
+        let container = self.settings.dead_letters.container(dead_letter, &trust)?;
         let body = Value::Array(letters).to_string();
-        storage.put(&path, body.into()).await.map_err(failed)?;
+        let put = container.put(&path, body.into()).await;
+        put.map_err(|error| failed(&error))?;
         Ok(())
-    }
-
-    fn storage(&self, dead_letter: &DeadLetter) -> Result<Arc<dyn ObjectStore>> {
-        let config = &self.settings.dead_letters;
-        let account = dead_letter.account.name().to_lowercase();
-        let container = dead_letter.container.as_str();
-        let failed = |error: object_store::Error| unwritten(chain(&error));
-        let connector = Connector(Trust::new(self.settings.webhooks.roots.clone()));
-        match (config.accounts.get(&account), &config.directory) {
-            (Some(storage), _) => storage.open(&account, container, connector).map_err(failed),
-            (None, Some(directory)) => {
-                let directory = directory.join(&account).join(container);
-                std::fs::create_dir_all(&directory)
-                    .map_err(|error| unwritten(error.to_string()))?;
-                let local = LocalFileSystem::new_with_prefix(directory).map_err(failed)?;
-                Ok(Arc::new(local))
-            }
-            (None, None) => Err(unwritten(format!(
-                "the storage account '{account}' is not in the configuration"
-            ))),
-        }
-    }
-}
-
-impl Storage {
-    fn open(
-        &self,
-        account: &str,
-        container: &str,
-        connector: Connector,
-    ) -> object_store::Result<Arc<dyn ObjectStore>> {
-        match self {
-            Self::S3 {
-                endpoint,
-                region,
-                access_key_id,
-                secret_access_key,
-            } => {
-                let mut builder = AmazonS3Builder::new()
-                    .with_bucket_name(container)
-                    .with_region(region)
-                    .with_access_key_id(access_key_id)
-                    .with_secret_access_key(secret_access_key.expose_secret())
-                    .with_http_connector(connector);
-                if let Some(endpoint) = endpoint {
-                    builder = builder
-                        .with_endpoint(endpoint)
-                        .with_allow_http(endpoint.starts_with("http:"));
-                }
-                Ok(Arc::new(builder.build()?))
-            }
-            Self::Azure {
-                endpoint,
-                access_key,
-            } => {
-                let mut builder = MicrosoftAzureBuilder::new()
-                    .with_account(account)
-                    .with_container_name(container)
-                    .with_access_key(access_key.expose_secret())
-                    .with_http_connector(connector);
-                if let Some(endpoint) = endpoint {
-                    builder = builder
-                        .with_endpoint(endpoint.clone())
-                        .with_allow_http(endpoint.starts_with("http:"));
-                }
-                Ok(Arc::new(builder.build()?))
-            }
-        }
-    }
-}
-
-/// Our own client: its trust, its deadline, no proxy.
-#[derive(Clone)]
-struct Connector(Trust);
-
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connector")
-    }
-}
-
-impl HttpConnector for Connector {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = self.0.client(WRITTEN_WITHIN);
-        let client = client.map_err(|error| object_store::Error::Generic {
-            store: "http",
-            source: Box::new(error),
-        })?;
-        Ok(HttpClient::new(client))
     }
 }
 
@@ -303,11 +156,6 @@ fn path(subscription: &Subscription, now: Timestamp, id: &str) -> String {
     )
 }
 
-fn unwritten(problem: String) -> Error {
-    let message = format!("Dead letters cannot be written: {problem}.");
-    Error::new(Kind::Upstream, "DeadLetterFailed", message)
-}
-
 /// How often it looks, unless they are wanted sooner.
 const EVERY: Duration = Duration::from_secs(30);
 /// How often at most.
@@ -315,6 +163,4 @@ const SOONEST: Duration = Duration::from_secs(1);
 /// Events in one file.
 const FILE: u32 = 500;
 /// How long a container may be out of reach.
-const UNREACHABLE: Duration = Duration::from_secs(4 * 3_600);
-/// How long writing one file may take.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
+pub const UNREACHABLE: Duration = Duration::from_secs(4 * 3_600);

@@ -26,6 +26,7 @@ mod operations;
 mod publish;
 mod request;
 mod signing;
+mod storage;
 mod subscriptions;
 mod sweep;
 mod token;
@@ -40,9 +41,9 @@ use store::events::EventWriter;
 use tokio_util::task::TaskTracker;
 
 pub use accept::Routed;
-pub use checkup::{SickSubscription, Trouble};
+pub use checkup::{CheckedContainer, SickSubscription, Trouble};
 pub use config::EventsConfig;
-pub use dead_letters::{DeadLettersConfig, Storage};
+pub use dead_letters::UNREACHABLE;
 pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
 pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
@@ -51,6 +52,7 @@ pub use ids::{destination_id, source_id};
 pub use lane::Probation;
 pub use operations::{Again, Explanation, Resent};
 pub use publish::Publisher;
+pub use storage::{DeadLettersConfig, Reach, Storage};
 pub use subscriptions::{SubscriptionChange, stored_id};
 pub use topics::TopicKey;
 

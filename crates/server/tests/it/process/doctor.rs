@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::{Process, carillon, directory, run, stderr};
 
 /// What the doctor says of a server in `dir`, in JSON; with its exit code.
-fn doctor(dir: &Path, args: &[&str]) -> (i32, Value) {
+pub fn doctor(dir: &Path, args: &[&str]) -> (i32, Value) {
     let mut command = carillon(&["doctor", "--json", "--data-dir", dir.to_str().unwrap()]);
     // A working directory without a carillon.toml, and ports that nobody has.
     let free = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
@@ -39,7 +39,7 @@ fn about<'r>(report: &'r Value, subject: &str) -> Vec<&'r Value> {
 }
 
 /// That `subject` is in this state, and says this.
-fn says(report: &Value, subject: &str, state: &str, words: &str) {
+pub fn says(report: &Value, subject: &str, state: &str, words: &str) {
     let found = about(report, subject);
     let said = found.iter().find(|finding| {
         finding["state"] == state && finding["message"].as_str().unwrap().contains(words)
@@ -367,7 +367,7 @@ async fn a_webhook_that_takes_nothing_is_named() {
         &report,
         "event subscription events/unwanted",
         "warn",
-        "did not want",
+        "did not want events, so it gets none. Webhook validation handshake failed for http",
     );
     says(
         &report,

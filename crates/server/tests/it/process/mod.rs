@@ -5,6 +5,7 @@ mod call;
 mod commands;
 mod connections;
 mod crash;
+mod dead_letters;
 mod doctor;
 mod env;
 mod events;
