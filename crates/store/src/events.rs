@@ -56,6 +56,10 @@ const AFTER: &str = "select id, source, input, kind, subject, body, published_at
     where id > $1 order by id limit $2";
 const OF_SOURCE: &str = "select id, source, input, kind, subject, body, published_at from events \
     where source = $1 and id >= $2 and id < $3 order by id limit $4";
+// The id stands in the body alone; bodies with another member of this name and value are sorted out by the caller.
+const PUBLISHED_AS: &str = "select id, source, input, kind, subject, body, published_at from \
+    (select id, source, input, kind, subject, body, published_at from events where source = $1 order by id desc limit 10000) as recent \
+    where body like $2 escape '!' order by id desc limit 100";
 const SWEEP: [&str; 3] = [
     "delete from event_attempts where event_id in (select e.id from events e where e.id < $1 and not exists \
      (select 1 from event_deliveries d where d.event_id = e.id and d.state in ('pending', 'dead')) \
@@ -126,6 +130,36 @@ impl Store {
                 .bind(i64::from(limit))
         )?;
         rows.into_iter().map(Event::try_from).collect()
+    }
+
+    /// The newest event of a source that its publisher gave this id, among the last 10,000.
+    pub async fn event_published_as(&self, source: &SourceId, id: &str) -> Result<Option<Event>> {
+        let quoted = serde_json::to_string(id).unwrap_or_default();
+        let literal = quoted
+            .replace('!', "!!")
+            .replace('%', "!%")
+            .replace('_', "!_");
+        let rows = read!(
+            self,
+            fetch_all,
+            sqlx::query_as::<_, EventRow>(PUBLISHED_AS)
+                .bind(source.as_str())
+                .bind(format!("%\"id\":{literal}%"))
+        )?;
+        #[derive(serde::Deserialize)]
+        struct Named {
+            id: String,
+        }
+        let is_meant = |event: &Event| {
+            serde_json::from_str::<Named>(&event.body).is_ok_and(|named| named.id == id)
+        };
+        for row in rows {
+            let event = Event::try_from(row)?;
+            if is_meant(&event) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 }
 

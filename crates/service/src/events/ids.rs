@@ -46,7 +46,7 @@ impl Ids {
 }
 
 /// The least id that an event accepted at `at` can have.
-pub(super) fn lower_bound(at: Timestamp) -> EventId {
+pub fn lower_bound(at: Timestamp) -> EventId {
     EventId::new(uuid(tick(at), 0).to_string())
 }
 

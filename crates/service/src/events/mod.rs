@@ -48,7 +48,7 @@ pub use destination::{Credential, Destination, Form, Order};
 pub use directory::{Directory, Snapshot};
 pub use document::{EVENT_SUBSCRIPTIONS, Handshake, SYSTEM_TOPICS, Step, TOPICS};
 pub use handshake::FAILED;
-pub use ids::{destination_id, source_id};
+pub use ids::{destination_id, lower_bound, source_id};
 pub use lane::Probation;
 pub use operations::{Again, Explanation, Resent};
 pub use publish::Publisher;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::event::{Attempt, Delivery, DeliveryState, Event, Listed};
 use domain::filter::{Filter, Miss, View};
-use domain::id::EventId;
+use domain::id::{EventId, SourceId};
 use domain::resource::Actor;
 use domain::subscription::{Subscription, setting};
 use domain::time::Timestamp;
@@ -13,12 +13,13 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use wire::arm::ResourceId;
 
+use super::document::{Step, SubscriptionSecrets, broken};
 use super::ids::{destination_id, lower_bound, source_id};
 use super::lane::Probation;
 use super::signing::Signer;
 use super::subscriptions::SubscriptionChange;
 use crate::control::Precondition;
-use crate::{App, Error, Result};
+use crate::{App, Error, Kind, Result};
 
 /// Which events a subscription is to have again.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl App {
         state: Option<DeliveryState>,
         limit: u32,
     ) -> Result<Vec<Listed>> {
-        let subscription = self.live_subscription(key)?;
+        let subscription = self.live_subscription(key).await?;
         let (destination, source) = ids(&subscription);
         Ok(self
             .store
@@ -82,29 +83,21 @@ impl App {
 
     /// The attempts at an event that were logged: all but one that succeeded at once.
     pub async fn delivery_attempts(&self, key: &str, event: &EventId) -> Result<Vec<Attempt>> {
-        let subscription = self.live_subscription(key)?;
-        let (destination, _) = ids(&subscription);
-        Ok(self.store.event_attempts(event, &destination).await?)
+        let subscription = self.live_subscription(key).await?;
+        let (destination, source) = ids(&subscription);
+        let event = self.event_meant(&source, event).await?.id;
+        Ok(self.store.event_attempts(&event, &destination).await?)
     }
 
     /// Whether a subscription wants an event, and what became of it.
     pub async fn explain_delivery(&self, key: &str, id: &EventId) -> Result<Explanation> {
-        let subscription = self.live_subscription(key)?;
+        let subscription = self.live_subscription(key).await?;
         let (destination, source) = ids(&subscription);
-        let event = self.store.event(id).await?;
-        let event = event
-            .filter(|event| event.source == source)
-            .ok_or_else(|| {
-                let message = format!(
-                    "The source of this subscription has no event '{id}'. An event is named by what its receiver got as \
-                     aeg-output-event-id and the list of deliveries begins with, not by the publisher's own id."
-                );
-                Error::not_found("EventNotFound", message)
-            })?;
+        let event = self.event_meant(&source, id).await?;
         let miss = check(&subscription.filter, &event).err();
         Ok(Explanation {
             miss: miss.map(|miss| in_words(&miss)),
-            delivery: self.store.event_delivery(id, &destination).await?,
+            delivery: self.store.event_delivery(&event.id, &destination).await?,
             event,
         })
     }
@@ -129,7 +122,7 @@ impl App {
 
     /// Delivers events again that are not pending: those after `after`, which is "" or where the last request ended.
     pub async fn redeliver(&self, key: &str, again: &Again, after: &str) -> Result<Resent> {
-        let subscription = self.live_subscription(key)?;
+        let subscription = self.live_subscription(key).await?;
         match again {
             Again::Events(ids) => {
                 let mut known = Vec::with_capacity(ids.len());
@@ -158,8 +151,8 @@ impl App {
     }
 
     /// The secrets that receivers check signatures with, the newest first.
-    pub fn signing_secrets(&self, key: &str) -> Result<Vec<SecretString>> {
-        let subscription = self.live_subscription(key)?;
+    pub async fn signing_secrets(&self, key: &str) -> Result<Vec<SecretString>> {
+        let subscription = self.live_subscription(key).await?;
         Ok(Signer::of(&subscription, &self.token_secret).secrets())
     }
 
@@ -169,7 +162,7 @@ impl App {
         id: &ResourceId,
         actor: &Actor,
     ) -> Result<Vec<SecretString>> {
-        let subscription = self.live_subscription(id.key())?;
+        let subscription = self.live_subscription(id.key()).await?;
         let is_other = |label: &&String| setting(std::slice::from_ref(*label), "sign").is_none();
         let mut labels: Vec<_> = subscription.labels.iter().filter(is_other).collect();
         let next = Signer::next_label(&subscription);
@@ -178,7 +171,7 @@ impl App {
         let any = Precondition::default();
         self.patch_event_subscription(SubscriptionChange::new(id, &labels, &any, actor))
             .await?;
-        self.signing_secrets(id.key())
+        self.signing_secrets(id.key()).await
     }
 
     async fn redeliver_given_up(
@@ -250,16 +243,50 @@ impl App {
         Ok(again)
     }
 
-    fn live_subscription(&self, key: &str) -> Result<Arc<Subscription>> {
-        let snapshot = self.event_snapshot();
-        snapshot.subscription(key).cloned().ok_or_else(|| {
-            let message = format!("There is no event subscription '{key}' in effect.");
-            Error::not_found("ResourceNotFound", message)
+    /// The event of a source that this id means: the server's own, which receivers get as aeg-output-event-id, or the
+    /// publisher's, who knows no other of an event that nobody wanted.
+    async fn event_meant(&self, source: &SourceId, id: &EventId) -> Result<Event> {
+        let known = self.store.event(id).await?;
+        if let Some(event) = known.filter(|event| event.source == *source) {
+            return Ok(event);
+        }
+        let published = self.store.event_published_as(source, id.as_str()).await?;
+        published.ok_or_else(|| {
+            let message = format!(
+                "The source of this subscription has no event '{id}'. An event is named by what its receiver got as \
+                 aeg-output-event-id and the list of deliveries begins with; one of the last 10,000 also by the id that \
+                 its publisher gave it."
+            );
+            Error::not_found("EventNotFound", message)
         })
+    }
+
+    /// The subscription with this key, if it is in effect, or why it is not.
+    async fn live_subscription(&self, key: &str) -> Result<Arc<Subscription>> {
+        if let Some(live) = self.event_snapshot().subscription(key) {
+            return Ok(Arc::clone(live));
+        }
+        let resource = self
+            .resource(&ResourceId::parse(key).map_err(broken)?)
+            .await?;
+        let handshake = SubscriptionSecrets::of(&resource)?.handshake;
+        let why = match handshake.map(|handshake| handshake.step) {
+            Some(Step::Asking) => "Its webhook is being asked whether it wants events.",
+            Some(Step::Awaiting) => {
+                "Its webhook did not say whether it wants events: visit the validation URL that it got."
+            }
+            Some(Step::Failed { message, .. }) => &message.clone(),
+            Some(Step::Succeeded { .. }) | None => "It has just been made.",
+        };
+        let message = format!(
+            "The event subscription '{}' is not in effect. {why}",
+            resource.id.name()
+        );
+        Err(Error::new(Kind::Conflict, "NotInEffect", message))
     }
 }
 
-fn ids(subscription: &Subscription) -> (domain::id::DestinationId, domain::id::SourceId) {
+fn ids(subscription: &Subscription) -> (domain::id::DestinationId, SourceId) {
     let source = source_id(subscription.source.key());
     (destination_id(subscription.key()), source)
 }

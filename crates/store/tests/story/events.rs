@@ -152,6 +152,17 @@ async fn reads(store: &Store, events: &[Arc<Event>; 4]) {
         .await
         .unwrap();
     assert!(others.is_empty());
+    for (source, id, found) in [
+        ("comm", "e2", Some("e2")),
+        ("comm", "E2", None),
+        ("comm", "e_", None),
+        ("comm", "%", None),
+        ("other", "e2", None),
+    ] {
+        let event = store.event_published_as(&SourceId::new(source), id).await;
+        let event = event.unwrap().map(|event| event.id.into_string());
+        assert_eq!(event.as_deref(), found, "{source} {id}");
+    }
     assert_eq!(
         store.event(&events[0].id).await.unwrap().as_ref(),
         Some(&*events[0])

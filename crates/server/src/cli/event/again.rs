@@ -45,7 +45,7 @@ pub struct DeadLetters {
     #[command(flatten)]
     of: Subscription,
     /// Deliver all of them again
-    #[arg(long, conflicts_with_all = ["count", "json"])]
+    #[arg(long, conflicts_with_all = ["count", "from", "json"])]
     resend: bool,
     #[command(flatten)]
     listing: Listing,
@@ -66,21 +66,30 @@ impl Replay {
             body["filter"] = serde_json::from_str(filter)
                 .map_err(|error| Failure::usage(format!("the filter is no JSON: {error}")))?;
         }
-        again(&self.of, "replay", body).await
+        let events = again(&self.of, "replay", body).await?;
+        let left = (self.events.len() as u64).saturating_sub(events);
+        if left > 0 {
+            eprintln!(
+                "{left} of those named are not: they are pending already, or `deliveries` and `why` know them by other ids."
+            );
+        }
+        Ok(())
     }
 }
 
 impl DeadLetters {
     pub(in crate::cli) async fn run(self) -> Result<()> {
         match self.resend {
-            true => again(&self.of, "deadLetters/resend", json!({})).await,
+            true => again(&self.of, "deadLetters/resend", json!({}))
+                .await
+                .map(drop),
             false => self.listing.show(&self.of, "deadLetters", None).await,
         }
     }
 }
 
-/// Has events again, as many at once as the server does in one request, until all are on their way.
-async fn again(of: &Subscription, below: &str, mut body: Value) -> Result<()> {
+/// Has events again, as many at once as the server does in one request, until all are on their way; how many there are.
+async fn again(of: &Subscription, below: &str, mut body: Value) -> Result<u64> {
     let client = of.client()?;
     let found = of.find(&client).await?;
     // Drawn on a terminal only.
@@ -101,5 +110,5 @@ async fn again(of: &Subscription, below: &str, mut body: Value) -> Result<()> {
         1 => say!("1 event is delivered again")?,
         _ => say!("{events} events are delivered again")?,
     }
-    Ok(())
+    Ok(events)
 }

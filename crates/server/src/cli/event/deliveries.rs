@@ -13,6 +13,7 @@ use crate::failure::Result;
 #[command(after_help = "\
 Each line begins with the event's id, which `attempts`, `why` and `replay` ask for:
   carillon event deliveries orders --state pending
+  carillon event deliveries orders --from 2026-11-24T04:00:00Z
   carillon event attempts orders EVENT")]
 pub struct Deliveries {
     #[command(flatten)]
@@ -27,6 +28,9 @@ pub struct Deliveries {
 /// How a list is printed.
 #[derive(Debug, Args)]
 pub(super) struct Listing {
+    /// Only those of events accepted from this time on, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
     /// End after so many
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -57,7 +61,7 @@ enum State {
 pub struct Attempts {
     #[command(flatten)]
     of: Subscription,
-    /// The event's id, as `deliveries` lists it and aeg-output-event-id tells the receiver
+    /// The event's id, as `deliveries` lists it and aeg-output-event-id tells the receiver; or its publisher's
     event: String,
     /// Print each as a line of JSON, with its request and answer
     #[arg(long)]
@@ -71,7 +75,7 @@ pub struct Attempts {
 pub struct Why {
     #[command(flatten)]
     of: Subscription,
-    /// The event's id, as `deliveries` of a subscription that wants it lists it
+    /// The event's id, as `deliveries` lists it; or its publisher's, as `publish` prints it
     event: String,
     /// Print JSON
     #[arg(long)]
@@ -105,7 +109,13 @@ impl Listing {
             seen += 1;
             Ok(self.count != Some(seen))
         };
-        found.each(below, state, show).await?;
+        let mut only: Vec<_> = self
+            .from
+            .iter()
+            .map(|from| ("from", from.as_str()))
+            .collect();
+        only.extend(state.map(|state| ("state", state)));
+        found.each(below, &only, show).await?;
         if seen == 0 && !self.json {
             eprintln!("There are none.");
         }
@@ -143,6 +153,7 @@ impl Why {
             say!("{why}")?;
             return Ok(());
         }
+        say!("event     {}", text(&why, "event"))?;
         say!("type      {}", text(&why, "eventType"))?;
         say!("subject   {}", text(&why, "subject"))?;
         say!("accepted  {}", text(&why, "publishTime"))?;

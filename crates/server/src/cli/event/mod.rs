@@ -13,7 +13,8 @@ use crate::failure::Result;
 /// Publish events, and see what becomes of them.
 ///
 /// A subscription is named by its name, or by its resource id where several have the name. An event is named by the id
-/// that its receiver got in the header aeg-output-event-id, and that `deliveries` lists.
+/// that its receiver got in the header aeg-output-event-id, and that `deliveries` lists; `why` and `attempts` also know
+/// it by the id that its publisher gave it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Beside a `carillon dev`:
@@ -21,7 +22,8 @@ Beside a `carillon dev`:
 and in another shell:
   carillon event publish '{\"n\":1}' --type Contoso.Ordered --subject /orders/1
 What became of the events of a subscription named orders:
-  carillon event deliveries orders --state pending")]
+  carillon event deliveries orders --state pending
+  carillon event why orders EVENT")]
 pub struct Event {
     #[command(subcommand)]
     what: What,

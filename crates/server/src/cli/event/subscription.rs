@@ -74,17 +74,17 @@ impl Found<'_> {
         self.control.send(Method::POST, &path, Some(body)).await
     }
 
-    /// Every item of a list, page by page, until `show` has had enough.
+    /// Every item of a list that `only` asks for, page by page, until `show` has had enough.
     pub(super) async fn each(
         &self,
         below: &str,
-        state: Option<&str>,
+        only: &[(&str, &str)],
         mut show: impl FnMut(&Value) -> Result<bool>,
     ) -> Result<()> {
         let mut after = String::new();
         loop {
             let mut query = vec![("after", after.as_str())];
-            query.extend(state.map(|state| ("state", state)));
+            query.extend(only);
             let page = self.get(below, &query).await?;
             for item in page["value"].as_array().into_iter().flatten() {
                 if !show(item)? {

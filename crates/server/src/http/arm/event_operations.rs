@@ -8,7 +8,7 @@ use domain::id::EventId;
 use domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use service::events::{Again, Resent};
+use service::events::{Again, Resent, lower_bound};
 use service::{App, Error, Result};
 use wire::arm::field::Fields;
 use wire::event::filter;
@@ -55,7 +55,7 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// `GET …/deliveries?after=EVENT&state=…&$top=…`, in the order of acceptance.
+/// `GET …/deliveries?from=TIME&after=EVENT&state=…&$top=…`, in the order of acceptance.
 async fn deliveries(app: App, request: Request) -> Result<Response> {
     let state = match request.query("state") {
         None => None,
@@ -70,7 +70,7 @@ async fn deliveries(app: App, request: Request) -> Result<Response> {
     Ok(page.answer(&app, key, &some.await?))
 }
 
-/// `GET …/deadLetters?after=EVENT&$top=…`: what was given up, whether or not it is written to a container yet.
+/// `GET …/deadLetters?from=TIME&after=EVENT&$top=…`: what was given up, whether or not it is written to a container yet.
 async fn dead_letters(app: App, request: Request) -> Result<Response> {
     let (place, page) = (Place::of(&request)?, Page::of(&request)?);
     let key = place.id.key();
@@ -80,7 +80,7 @@ async fn dead_letters(app: App, request: Request) -> Result<Response> {
 
 /// Which deliveries are asked for.
 struct Page {
-    /// Those behind this event; "" for the first ones.
+    /// Those behind this event; "" for the oldest ones.
     after: String,
     top: u32,
 }
@@ -88,10 +88,13 @@ struct Page {
 impl Page {
     fn of(request: &Request) -> Result<Self> {
         let after = request.query("after").unwrap_or_default();
-        let top = super::top(request, PAGE)?;
+        let from = match request.query("from") {
+            Some(from) => lower_bound(read_time(&from, "from")?).into_string(),
+            None => String::new(),
+        };
         Ok(Self {
-            after: after.into(),
-            top,
+            after: from.max(after.into()),
+            top: super::top(request, PAGE)?,
         })
     }
 
@@ -162,7 +165,7 @@ async fn explain(app: App, request: Request) -> Result<Response> {
     let event = EventId::new(body["event"].as_str().unwrap_or_default());
     let why = app.explain_delivery(place.id.key(), &event).await?;
     Ok(super::json_ok(&json!({
-        "event": event,
+        "event": why.event.id,
         "eventType": why.event.kind,
         "subject": why.event.subject,
         "publishTime": why.event.published_at,
@@ -175,7 +178,7 @@ async fn explain(app: App, request: Request) -> Result<Response> {
 /// `POST …/listSigningSecrets`: the newest first.
 async fn signing_secrets(app: App, request: Request) -> Result<Response> {
     let place = Place::of(&request)?;
-    Ok(secrets(&app.signing_secrets(place.id.key())?))
+    Ok(secrets(&app.signing_secrets(place.id.key()).await?))
 }
 
 /// `POST …/rotateSigningSecret`: a new one, and the one before it, which signs too.
@@ -212,12 +215,16 @@ fn ids(events: &Value) -> Result<Vec<EventId>> {
     Ok(ids.into_iter().map(EventId::new).collect())
 }
 
-fn time(body: &Value, name: &str) -> Result<Option<Timestamp>> {
+fn time(body: &Value, name: &'static str) -> Result<Option<Timestamp>> {
     let Some(text) = body[name].as_str() else {
         return Ok(None);
     };
-    Timestamp::parse(text).map(Some).ok_or_else(|| {
-        let message = format!("{name} must be an RFC 3339 time.");
+    read_time(text, name).map(Some)
+}
+
+fn read_time(text: &str, name: &'static str) -> Result<Timestamp> {
+    Timestamp::parse(text).ok_or_else(|| {
+        let message = format!("{name} must be an RFC 3339 time, such as 2026-11-24T04:00:00Z.");
         Error::invalid("InvalidRequestContent", message).at(name)
     })
 }

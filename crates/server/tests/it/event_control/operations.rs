@@ -99,6 +99,16 @@ async fn deliveries_are_listed_explained_and_had_again() {
         (&second["value"], &second["after"]),
         (&json!([bad]), &Value::Null)
     );
+    for (from, count) in [("2026-11-24T04:18:16Z", 2), ("2026-11-24T04:18:17Z", 0)] {
+        let later = ask(&app, "/deliveries", &format!("&from={from}")).await;
+        assert_eq!(later["value"].as_array().unwrap().len(), count, "{from}");
+        let later = ask(&app, "/deadLetters", &format!("&from={from}")).await;
+        assert_eq!(
+            later["value"].as_array().unwrap().len(),
+            count / 2,
+            "{from}"
+        );
+    }
     let dropped = ask(&app, "/deliveries", "&state=dropped").await;
     assert_eq!(dropped["value"], json!([bad]));
     assert_eq!(ask(&app, "/deadLetters", "").await["value"], json!([bad]));
@@ -138,6 +148,9 @@ async fn deliveries_are_listed_explained_and_had_again() {
             .unwrap()
             .contains("subjectBeginsWith")
     );
+    // Nobody got it, so its publisher knows no other id than its own.
+    let same = act(&app, "/explain", json!({ "event": "other" })).await;
+    assert_eq!(same, why);
     let again = act(&app, "/deadLetters/resend", Value::Null).await;
     assert_eq!(again["events"], 1);
     settled(&app, 2).await;
@@ -184,6 +197,9 @@ async fn what_is_wrong_with_an_operation_is_named() {
     for (method, below, body, status, target) in [
         ("GET", "/deliveries", "&state=lost", 400, "state"),
         ("GET", "/deliveries", "&$top=0", 400, "$top"),
+        ("GET", "/deliveries", "&from=yesterday", 400, "from"),
+        ("GET", "/deadLetters", "&from=2026-11-24", 400, "from"),
+        ("GET", "/deliveries/unknown/attempts", "", 404, ""),
         ("POST", "/replay", "{}", 400, "from"),
         ("POST", "/replay", "{'from':'yesterday'}", 400, "from"),
         ("POST", "/replay", "{'events':'all'}", 400, "events"),
@@ -194,6 +210,13 @@ async fn what_is_wrong_with_an_operation_is_named() {
             "{'from':'2026-11-24T00:00:00Z','filter':{'advancedFilters':[{'operatorType':'Like'}]}}",
             400,
             "filter",
+        ),
+        (
+            "POST",
+            "/replay",
+            "{'from':'2026-11-24T00:00:00Z','filter':{'subjectBeginWith':'/s'}}",
+            400,
+            "filter.subjectBeginWith",
         ),
         (
             "POST",
@@ -212,13 +235,6 @@ async fn what_is_wrong_with_an_operation_is_named() {
         let path = format!("{HOOK}{below}?{V}{query}");
         let answer = app.arm(method, &path, body).await;
         assert_eq!(answer.status, status, "{below} {body}: {}", answer.body);
-        (
-            "POST",
-            "/replay",
-            "{'from':'2026-11-24T00:00:00Z','filter':{'subjectBeginWith':'/s'}}",
-            400,
-            "filter.subjectBeginWith",
-        ),
         let named = answer.json()["error"]["target"].clone();
         let named = named.as_str().unwrap_or_default().to_owned();
         assert!(named.contains(target), "{below} {body}: {}", answer.body);
@@ -240,6 +256,30 @@ async fn what_is_wrong_with_an_operation_is_named() {
         let answer = arm(&app, method, &path, body).await;
         assert_eq!(error(&answer).1, "ResourceNotFound", "{below}");
     }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_not_in_effect_says_why() {
+    let app = app().await;
+    let silent = Receiver::answering(200).await;
+    let refusing = Receiver::answering(500).await;
+    arm(&app, "PUT", HOOK, webhook(&silent.url)).await;
+    comes_to(&app, HOOK, "AwaitingManualAction").await;
+    let answer = arm(&app, "GET", &format!("{HOOK}/deliveries"), Value::Null).await;
+    let (status, code, message) = error(&answer);
+    assert_eq!((status, code.as_str()), (409, "NotInEffect"));
+    assert!(
+        message.starts_with("The event subscription 'hook' is not in effect."),
+        "{message}"
+    );
+    assert!(message.contains("visit the validation URL"), "{message}");
+    arm(&app, "DELETE", HOOK, Value::Null).await;
+    let answer = arm(&app, "PUT", HOOK, webhook(&refusing.url)).await;
+    ended(&app, &operation(&answer)).await;
+    let body = json!({ "event": "e" });
+    let (_, code, message) = error(&arm(&app, "POST", &format!("{HOOK}/explain"), body).await);
+    assert_eq!(code, "NotInEffect");
+    assert!(message.contains("the status 500"), "{message}");
 }
 
 #[tokio::test]
@@ -338,9 +378,9 @@ async fn one_a_second_is_sent(app: &TestApp) {
     publish(app, "b", "/s").await;
     settled(app, 1).await;
     app.app.clock.advance(std::time::Duration::from_millis(999));
-    settled(&app, 1).await;
+    settled(app, 1).await;
     app.app.clock.advance(std::time::Duration::from_millis(2));
-    settled(&app, 2).await;
+    settled(app, 2).await;
 }
 
 #[tokio::test]

@@ -66,7 +66,12 @@ async fn what_happened_can_be_looked_up_and_had_again() {
         Some("filter.advancedFilters[0] does not hold")
     );
     assert!(why.delivery.is_none());
+    // Its publisher knows it under another id.
+    let same = app.explain_delivery(key, &EventId::new("b1")).await;
+    assert_eq!(same.unwrap().event.id, unwanted.id);
     let unknown = app.explain_delivery(key, &EventId::new("no")).await;
+    assert!(unknown.is_err());
+    let unknown = app.delivery_attempts(key, &EventId::new("B1")).await;
     assert!(unknown.is_err());
 
     let again = async |again: &Again| app.redeliver(key, again, "").await.unwrap().events;
@@ -122,7 +127,7 @@ async fn a_subscription_that_asks_for_it_gets_signatures_of_two_generations() {
     );
     assert_eq!(id_of, request.header("aeg-output-event-id"));
     let signed = format!("{id_of}.{at}.{}", request.text);
-    let secrets = server.app.signing_secrets(id.key()).unwrap();
+    let secrets = server.app.signing_secrets(id.key()).await.unwrap();
     let signatures: Vec<_> = secrets
         .iter()
         .map(|secret| {
