@@ -25,8 +25,8 @@ def test_the_first_round_of_events(tmp_path):
     said = typed("events.md", tmp_path)
     assert re.search(r"  Contoso\.Greeted  /greetings/1  in .* ms\n", said), said
     refused, why, again, taken = (
-        r"dropped +Contoso\.Greeted  /greetings/2  1 attempt, 400 BadRequest at .*",
-        r"wanted    yes\ndelivery  dropped",
+        r"dead +Contoso\.Greeted  /greetings/2  1 attempt, 400 BadRequest at .*",
+        r"wanted    yes\ndelivery  dead.*\n(.*\n)*wanted    no: its subject does not begin",
         r"1 event is delivered again",
         r"(delivered|pending) +Contoso\.Greeted  /greetings/2",
     )

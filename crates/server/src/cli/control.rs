@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use service::Clock;
-use url::form_urlencoded;
+use url::{Position, Url, form_urlencoded};
 
 use super::client::Client;
 use super::{json, login};
@@ -13,10 +13,12 @@ use crate::failure::{Failure, Result};
 
 /// The version that every request to Event Grid names.
 pub const API_VERSION: &str = "api-version=2025-02-15";
-/// How long a resource may take to be made.
-const READY: Duration = Duration::from_secs(60);
-/// How often to look whether it is.
+/// How soon to look whether an operation has ended …
 const PAUSE: Duration = Duration::from_millis(20);
+/// … and how seldom at last.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Whoever waits for longer is told what for.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Requests to a control plane.
 pub struct Control<'c> {
@@ -33,6 +35,16 @@ impl<'c> Control<'c> {
 
     /// The answer to a request; `Null` where it is empty.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let (_, answer) = self.exchange(method, path, body).await?;
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(HeaderMap, Value)> {
         let mut request = self
             .client
             .http
@@ -45,7 +57,7 @@ impl<'c> Control<'c> {
         }
         let response = request.send().await;
         let response = response.map_err(|error| self.client.unreachable(&error))?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await;
         let text = text.map_err(|error| self.client.unreachable(&error))?;
         if !status.is_success() {
@@ -57,12 +69,13 @@ impl<'c> Control<'c> {
             return Err(Failure::failed(who));
         }
         if text.is_empty() {
-            return Ok(Value::Null);
+            return Ok((headers, Value::Null));
         }
-        serde_json::from_str(&text).map_err(|error| {
+        let answer = serde_json::from_str(&text).map_err(|error| {
             let path = bare(path);
             Failure::failed(format!("{path} does not answer JSON: {error}"))
-        })
+        })?;
+        Ok((headers, answer))
     }
 
     /// The resource ids of the topics or event subscriptions with this name, in any group.
@@ -105,25 +118,41 @@ impl<'c> Control<'c> {
             .ok_or_else(|| Failure::failed("there is no subscription that this sign-in may see"))
     }
 
-    /// Makes the event subscription `name` to the events of `source`, and waits until it is in effect.
+    /// Makes the event subscription `name` to the events of `source`, and waits until its webhook has said yes.
     pub async fn subscribe(&self, source: &str, name: &str, properties: &Value) -> Result<()> {
-        let path = subscription(source, name);
         let body = json!({ "properties": properties });
-        let mut made = self.send(Method::PUT, &path, Some(&body)).await?;
-        let until = Clock::System.now() + READY;
+        let path = subscription(source, name);
+        let (headers, _) = self.exchange(Method::PUT, &path, Some(&body)).await?;
+        let operation = headers.get("azure-asyncoperation");
+        let operation = operation.and_then(|url| Url::parse(url.to_str().ok()?).ok());
+        match operation {
+            Some(operation) => self.follow(&operation[Position::BeforePath..]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the end of an operation, which the server sets.
+    async fn follow(&self, operation: &str) -> Result<()> {
+        let began = Clock::System.now();
+        let (mut pause, mut told) = (PAUSE, false);
         loop {
-            match made["properties"]["provisioningState"].as_str() {
+            let now = self.send(Method::GET, operation, None).await?;
+            match now["status"].as_str() {
                 Some("Succeeded") => return Ok(()),
-                Some("Creating" | "Updating") if Clock::System.now() < until => {}
-                state => {
-                    let state = state.unwrap_or("unknown");
-                    return Err(Failure::failed(format!(
-                        "the subscription {name} is {state} and not in effect"
-                    )));
+                Some("InProgress") => {}
+                _ => {
+                    let why = now["error"]["message"].as_str().unwrap_or_default();
+                    return Err(Failure::failed(why));
                 }
             }
-            Clock::System.sleep(PAUSE).await;
-            made = self.send(Method::GET, &path, None).await?;
+            if !told && Clock::System.now().since(began) > SOON {
+                told = true;
+                eprintln!(
+                    "Waiting for the webhook: it may answer, or its owner visit the URL that it was sent."
+                );
+            }
+            Clock::System.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -3,14 +3,16 @@
 mod again;
 mod deliveries;
 mod publish;
+mod subscribe;
 mod subscription;
 mod tail;
+mod wanted;
 
 use clap::{Args, Subcommand};
 
 use crate::failure::Result;
 
-/// Publish events, and see what becomes of them.
+/// Publish events, subscribe to them, and see what becomes of them.
 ///
 /// A subscription is named by its name, or by its resource id where several have the name. An event is named by the id
 /// that its receiver got in the header aeg-output-event-id, and that `deliveries` lists; `why` and `attempts` also know
@@ -21,7 +23,8 @@ Beside a `carillon dev`:
   carillon event tail
 and in another shell:
   carillon event publish '{\"n\":1}' --type Contoso.Ordered --subject /orders/1
-What became of the events of a subscription named orders:
+A webhook of one's own, and what became of its events:
+  carillon event subscribe orders http://localhost:3000/events --type Contoso.Ordered
   carillon event deliveries orders --state pending
   carillon event why orders EVENT")]
 pub struct Event {
@@ -33,6 +36,8 @@ pub struct Event {
 enum What {
     Publish(publish::Publish),
     Tail(tail::Tail),
+    Subscribe(subscribe::Subscribe),
+    Unsubscribe(subscribe::Unsubscribe),
     Deliveries(deliveries::Deliveries),
     Attempts(deliveries::Attempts),
     Why(deliveries::Why),
@@ -45,6 +50,8 @@ impl Event {
         match self.what {
             What::Publish(command) => command.run().await,
             What::Tail(command) => command.run().await,
+            What::Subscribe(command) => command.run().await,
+            What::Unsubscribe(command) => command.run().await,
             What::Deliveries(command) => command.run().await,
             What::Attempts(command) => command.run().await,
             What::Why(command) => command.run().await,

@@ -74,6 +74,15 @@ impl Found<'_> {
         self.control.send(Method::POST, &path, Some(body)).await
     }
 
+    /// Deletes it.
+    pub(super) async fn delete(&self) -> Result<()> {
+        let path = format!("{}?{API_VERSION}", self.id);
+        self.control
+            .send(Method::DELETE, &path, None)
+            .await
+            .map(drop)
+    }
+
     /// Every item of a list that `only` asks for, page by page, until `show` has had enough.
     pub(super) async fn each(
         &self,
@@ -108,7 +117,7 @@ impl Found<'_> {
 
 fn known(names: &[String]) -> String {
     match names {
-        [] => "there is none yet; `carillon event tail` makes one, and docs/events.md shows how to subscribe a webhook".to_owned(),
+        [] => "there is none yet: `carillon event subscribe` makes one".to_owned(),
         _ if names.len() < SHOWN => format!("there are: {}", names.join(", ")),
         _ => format!("there are {} and more", names.join(", ")),
     }

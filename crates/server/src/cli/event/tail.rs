@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use service::{Clock, Random};
 
+use super::wanted::{self, Wanted};
 use crate::cli::client::{Client, Target};
 use crate::cli::control::{Control, to_webhook};
 use crate::cli::data_plane::{DataPlane, Webhook};
@@ -23,12 +24,8 @@ const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Tail {
     /// Resource ids of topics and communication resources [default: those in env.json]
     sources: Vec<String>,
-    /// Only events of this type; may be given several times
-    #[arg(long = "type", value_name = "TYPE")]
-    kinds: Vec<String>,
-    /// Only events whose subject begins so
-    #[arg(long, value_name = "TEXT")]
-    subject_begins_with: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// End after so many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -50,7 +47,7 @@ impl Tail {
         let webhook = data.new_webhook("tail").await?;
         let name = format!("tail-{}", Random::System.uuid().simple());
         let mut properties = to_webhook(&webhook.url);
-        properties["filter"] = self.filter();
+        properties["filter"] = self.wanted.filter();
         properties["expirationTimeUtc"] = json!(Clock::System.now() + LIFE);
         let stop = lifecycle::stop_wanted()?;
         let shown = tokio::select! {
@@ -113,17 +110,6 @@ impl Tail {
             on_its_way(event, request)
         )
     }
-
-    fn filter(&self) -> Value {
-        let mut filter = json!({});
-        if !self.kinds.is_empty() {
-            filter["includedEventTypes"] = json!(self.kinds);
-        }
-        if let Some(begin) = &self.subject_begins_with {
-            filter["subjectBeginsWith"] = json!(begin);
-        }
-        filter
-    }
 }
 
 fn is_delivery(request: &Value) -> bool {
@@ -135,16 +121,7 @@ fn sources(client: &Client) -> Result<Vec<String>> {
     let environment = client.environment.as_ref();
     let found = environment.and_then(|environment| {
         let communication = environment.communication.as_ref()?.resource_id.clone();
-        let (topic, control) = (
-            environment.eventgrid.as_ref()?,
-            environment.control.as_ref()?,
-        );
-        let topic = format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.EventGrid/topics/{}",
-            control.subscription_id,
-            control.resource_group.as_deref().unwrap_or("default"),
-            topic.topic
-        );
+        let topic = wanted::topic(environment)?;
         Some(vec![communication, topic])
     });
     found.ok_or_else(|| {

@@ -8,6 +8,7 @@ mod crash;
 mod dead_letters;
 mod doctor;
 mod env;
+mod event_commands;
 mod events;
 mod lifetime;
 mod outage;
