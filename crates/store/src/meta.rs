@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::db::{read, tx};
+use crate::db::{TxInner, read, tx};
 use crate::{Result, Store, Tx};
 
 const GET: &str = "select value from meta where name = $1";
@@ -50,21 +50,38 @@ impl Store {
 impl Tx {
     /// The value of `name`, if it was ever set.
     pub async fn meta(&mut self, name: &str) -> Result<Option<String>> {
-        Ok(tx!(
+        if let TxInner::Sqlite(writing) = &self.inner
+            && let Some(value) = writing.remembered(name)
+        {
+            return Ok(value);
+        }
+        let value = tx!(
             self,
             fetch_optional,
             sqlx::query_scalar::<_, String>(GET).bind(name)
-        )?)
+        )?;
+        if let TxInner::Sqlite(writing) = &mut self.inner {
+            writing.remember(name, &value);
+        }
+        Ok(value)
     }
 
     /// Sets the value of `name`.
     pub async fn set_meta(&mut self, name: &str, value: &str) -> Result<()> {
+        self.forget_meta(name);
         tx!(self, execute, sqlx::query(PUT).bind(name).bind(value))?;
         Ok(())
     }
 
     /// Removes `name` if it has this value; whether it had. Of two at once, one is told so.
     pub async fn take_meta(&mut self, name: &str, value: &str) -> Result<bool> {
+        self.forget_meta(name);
         Ok(tx!(self, execute, sqlx::query(TAKE).bind(name).bind(value))? == 1)
+    }
+
+    fn forget_meta(&mut self, name: &str) {
+        if let TxInner::Sqlite(writing) = &mut self.inner {
+            writing.forget(name);
+        }
     }
 }

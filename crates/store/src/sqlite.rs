@@ -2,8 +2,10 @@
 //!
 //! The connection lives on a thread of its own, and a trip there and back costs more than most statements. So it is no
 //! pool, which would ask whether the thread still answers before and after each transaction; `begin` goes with the first
-//! statement, `commit` with the last, and what nobody waits for ([`Writing::note`]) with the one after it.
+//! statement, `commit` with the last, and what nobody waits for ([`Writing::note`]) with the one after it. Nobody else
+//! writes, so named values need not be read twice ([`Writing::remembered`]).
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ struct Open {
     connection: SqliteConnection,
     /// Whether a transaction has been begun and not ended: whoever is next rolls it back.
     in_transaction: bool,
+    /// Named values that were read, and stand so in the database.
+    remembered: HashMap<String, Option<String>>,
 }
 
 /// A transaction. Dropped without [`Writing::commit`], it is rolled back.
@@ -84,6 +88,8 @@ impl Writer {
     /// SQLite ends some transactions by itself, as when the disk is full. Where there is none to roll back, or that fails,
     /// the connection is exchanged.
     async fn roll_back(&self, open: &mut Open) -> Result<()> {
+        // They may have been read after the transaction had changed them.
+        open.remembered.clear();
         let rolled_back = open.connection.execute("rollback").await;
         match rolled_back {
             Ok(_) => open.in_transaction = false,
@@ -98,11 +104,27 @@ impl Open {
         Self {
             connection,
             in_transaction: false,
+            remembered: HashMap::new(),
         }
     }
 }
 
 impl Writing {
+    /// The value of `name` in `meta`, if it was read since it changed.
+    pub(crate) fn remembered(&self, name: &str) -> Option<Option<String>> {
+        self.open.remembered.get(name).cloned()
+    }
+
+    /// Remembers what was read of `meta`.
+    pub(crate) fn remember(&mut self, name: &str, value: &Option<String>) {
+        self.open.remembered.insert(name.to_owned(), value.clone());
+    }
+
+    /// The value of `name` in `meta` is about to change.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.open.remembered.remove(name);
+    }
+
     /// A statement to be bound and given to [`Writing::note`]. Its parameters are `?`: numbers would count what was
     /// noted before.
     pub(crate) fn statement(&mut self, sql: &str) -> Query<'static, Sqlite, SqliteArguments> {
@@ -283,6 +305,25 @@ mod tests {
         tx.set_meta("kept", "1").await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(store.meta("kept").await.unwrap().as_deref(), Some("1"));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_of_named_values_is_what_stands_in_the_database() {
+        let (store, _dir) = store().await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.meta("name").await.unwrap(), None);
+        tx.set_meta("name", "1").await.unwrap();
+        assert_eq!(tx.meta("name").await.unwrap().as_deref(), Some("1"));
+        tx.commit().await.unwrap();
+        let mut dropped = store.begin().await.unwrap();
+        dropped.set_meta("name", "2").await.unwrap();
+        assert_eq!(dropped.meta("name").await.unwrap().as_deref(), Some("2"));
+        drop(dropped);
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.meta("name").await.unwrap().as_deref(), Some("1"));
+        assert!(tx.take_meta("name", "1").await.unwrap());
+        assert_eq!(tx.meta("name").await.unwrap(), None);
+        tx.commit().await.unwrap();
     }
 
     #[tokio::test]
