@@ -3,7 +3,7 @@
 //! A [`Batcher`] is a bounded queue and one task. The task takes whatever has queued up while the last
 //! commit ran, hands it to `commit` as one batch, and answers each caller afterwards. An idle store commits a
 //! single row at once, a busy one hundreds together. What nobody waits for ([`Batcher::submit_idly`]) is no reason for
-//! a commit: it goes with the next one, or after some milliseconds.
+//! a commit: it goes with one that somebody waits for, many together, or after some milliseconds.
 //!
 //! What makes a batch cheap, by what it cost without (`docs/benchmarks.md`):
 //!
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::{Error, Result};
@@ -35,6 +36,12 @@ struct Waiting<T, R> {
     item: Arc<T>,
     idle: bool,
     answer: oneshot::Sender<Result<R>>,
+}
+
+/// What is in no hurry and is kept back for a later commit.
+struct Aside<T, R> {
+    waiting: Vec<Waiting<T, R>>,
+    since: Option<Instant>,
 }
 
 /// How much a batcher holds and commits at once.
@@ -79,7 +86,8 @@ where
         self.queue(item, false).await
     }
 
-    /// Queues `item`, which is in no hurry: it goes with a commit that somebody else waits for, if there is one soon.
+    /// Queues `item`, which is in no hurry: it goes with others like it and with a commit that somebody else waits for, if
+    /// there is one soon.
     pub async fn submit_idly(&self, item: T) -> Result<R> {
         self.queue(item, true).await
     }
@@ -108,7 +116,11 @@ where
 {
     let limit = limits.batch;
     let mut batch = Vec::with_capacity(limit);
-    while queue.recv_many(&mut batch, limit).await > 0 {
+    let mut aside = Aside {
+        waiting: Vec::new(),
+        since: None,
+    };
+    while !batch.is_empty() || queue.recv_many(&mut batch, limit).await > 0 {
         let company = wait_for_company(&mut queue, &mut batch, limit);
         // Without company it goes alone.
         let _ = tokio::time::timeout(limits.patience, company).await;
@@ -119,6 +131,7 @@ where
         {
             batch.push(one);
         }
+        aside.keep(&mut batch, limits);
         let items = batch
             .iter()
             .map(|waiting| Arc::clone(&waiting.item))
@@ -155,6 +168,24 @@ where
                 }
             }
         }
+        batch.append(&mut aside.waiting);
+    }
+}
+
+impl<T, R> Aside<T, R> {
+    /// Keeps back what is in no hurry, until it is enough for a statement worth the name or has waited for long: one
+    /// statement of many rows costs less than many of a few. What there is no hurrying company for goes as it is.
+    fn keep(&mut self, batch: &mut Vec<Waiting<T, R>>, limits: Limits) {
+        let idle = batch.iter().filter(|waiting| waiting.idle).count();
+        let alone = idle == 0 || idle == batch.len();
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        if alone || idle >= ENOUGH || now.duration_since(since) >= limits.patience {
+            self.since = None;
+        } else {
+            let kept = batch.extract_if(.., |waiting| waiting.idle);
+            self.waiting.extend(kept);
+        }
     }
 }
 
@@ -178,6 +209,9 @@ async fn wait_for_company<T, R>(
         }
     }
 }
+
+/// Items in no hurry that are worth a statement.
+const ENOUGH: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -241,18 +275,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_in_no_hurry_goes_with_the_next_that_is() {
+    async fn what_is_in_no_hurry_goes_with_somebody_who_is_once_it_is_enough() {
         let sizes = Arc::default();
-        let batcher = counting(&sizes, LIMITS);
-        let mut idle = futures_util::future::join_all((0..3).map(|n| batcher.submit_idly(n)));
+        let limits = Limits {
+            batch: 64,
+            ..LIMITS
+        };
+        let batcher = counting(&sizes, limits);
+        let submit = |n| batcher.submit_idly(u32::try_from(n).unwrap());
+        let mut idle = futures_util::future::join_all((1..ENOUGH).map(submit));
         for _ in 0..8 {
             assert!(futures_util::poll!(&mut idle).is_pending());
             tokio::task::yield_now().await;
         }
         assert!(sizes.lock().unwrap().is_empty(), "nobody waits for these");
-        assert_eq!(batcher.submit(3).await.unwrap(), 3);
-        assert_eq!(idle.await.len(), 3);
-        assert_eq!(*sizes.lock().unwrap(), [4]);
+        assert_eq!(batcher.submit(100).await.unwrap(), 100);
+        assert!(futures_util::poll!(&mut idle).is_pending());
+        let mut last = Box::pin(submit(ENOUGH));
+        assert!(futures_util::poll!(&mut last).is_pending());
+        assert_eq!(batcher.submit(101).await.unwrap(), 101);
+        assert_eq!(last.await.unwrap() as usize, ENOUGH);
+        assert_eq!(idle.await.len(), ENOUGH - 1);
+        assert_eq!(*sizes.lock().unwrap(), [1, ENOUGH + 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_hurry_waits_no_longer_than_it_has_patience() {
+        let sizes = Arc::default();
+        let limits = Limits {
+            patience: Duration::from_millis(20),
+            ..LIMITS
+        };
+        let batcher = counting(&sizes, limits);
+        let mut idle = Box::pin(batcher.submit_idly(0));
+        let began = Instant::now();
+        // Others go on and on meanwhile.
+        while futures_util::poll!(&mut idle).is_pending() {
+            batcher.submit(1).await.unwrap();
+        }
+        let took = began.elapsed();
+        assert!(took >= limits.patience && took < Duration::from_secs(5));
+        assert_eq!(sizes.lock().unwrap().pop(), Some(2));
     }
 
     #[tokio::test]
