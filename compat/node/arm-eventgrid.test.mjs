@@ -63,7 +63,9 @@ test('a system topic has the communication resource as its source, and subscript
 });
 
 test('topic types, their event types, and the operations are listed', async () => {
-  const type = (await all(eventgrid.topicTypes.list())).find((one) => /Communication/i.test(one.name));
+  const types = await all(eventgrid.topicTypes.list());
+  assert.ok(types.some(({ name }) => name === 'Microsoft.EventGrid.Topics'));
+  const type = types.find((one) => /Communication/i.test(one.name));
   assert.equal((await eventgrid.topicTypes.get(type.name)).name, type.name);
   const ofType = await names(eventgrid.topicTypes.listEventTypes(type.name));
   assert.ok(ofType.includes('Microsoft.Communication.IncomingCall'), ofType.join());
@@ -157,6 +159,21 @@ test('a CloudEvents endpoint consents to being called', async () => {
   assert.equal(made.provisioningState, 'Succeeded');
   const asked = host.requests.find(({ method, url }) => method === 'OPTIONS' && url.includes('functionName=cloud'));
   assert.equal(asked.headers['webhook-request-origin'], 'eventgrid.azure.net');
+});
+
+test('a CloudEvents endpoint may consent later, by the callback, and name a rate', async () => {
+  const topic = await makeTopic();
+  const receiver = await Webhook.create('manual');
+  const poller = await subscriptions.beginCreateOrUpdate(topic.id, 'later', {
+    ...webhook(receiver.url), eventDeliverySchema: 'CloudEventSchemaV1_0', labels: ['carillon:rate-limit=10/s'],
+  }, poll);
+  const [{ method, headers }] = await receiver.requests();
+  assert.deepEqual([method, headers['webhook-request-rate']], ['OPTIONS', '600']);
+  await eventually(async () =>
+    assert.equal((await subscriptions.get(topic.id, 'later')).provisioningState, 'AwaitingManualAction'));
+  const consent = await fetch(headers['webhook-request-callback'], { method: 'POST', headers: { 'webhook-allowed-rate': '600' } });
+  assert.equal(consent.status, 200);
+  assert.equal((await poller.pollUntilDone()).provisioningState, 'Succeeded');
 });
 
 test('a handshake that is not met fails the operation, and says why', async () => {

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CommunicationIdentityClient } from '@azure/communication-identity';
 import { AzureKeyCredential, EventGridDeserializer, EventGridPublisherClient, isSystemEvent } from '@azure/eventgrid';
-import { communication, makeTopic, subscribe } from './events.mjs';
+import { communication, eventgrid, makeTopic, names, poll, subscribe } from './events.mjs';
 import { FunctionsHost, Trigger } from './functions-host.mjs';
-import { arm, asUser, env, eventually, Webhook } from './support.mjs';
+import { arm, asUser, env, eventually, group, Webhook } from './support.mjs';
 
 const deserializer = new EventGridDeserializer();
 const host = await FunctionsHost.start({
@@ -73,6 +73,47 @@ test('what is refused for good is a dead letter, which is listed and sent again'
     const deliveries = (await receiver.requests()).filter(({ headers }) => headers['aeg-event-type'] === 'Notification');
     assert.deepEqual(deliveries.map(({ body, answered }) => [body[0].id, answered]), [['refused', 400], ['refused', 200]]);
   });
+});
+
+// Created, asked, filtering, delivered to, failing, tried again, dead-lettered, listed, changed, deleted: by the paths
+// below the topic.
+test('the life of a subscription', async () => {
+  const topic = await makeTopic();
+  const receiver = await Webhook.create('code', [500, 200, 400, 200]);
+  const storage = `/subscriptions/${env.subscription_id}/resourceGroups/${group}/providers/Microsoft.Storage/storageAccounts/disk`;
+  const inside = eventgrid.topicEventSubscriptions;
+  const made = await inside.beginCreateOrUpdateAndWait(group, topic.name, 'all', {
+    destination: { endpointType: 'WebHook', endpointUrl: receiver.url },
+    filter: { subjectBeginsWith: '/orders' },
+    deadLetterDestination: { endpointType: 'StorageBlob', resourceId: storage, blobContainerName: 'letters' },
+  }, poll);
+  assert.equal(made.provisioningState, 'Succeeded');
+  const delivered = (count, seconds) => eventually(async () => {
+    const found = (await receiver.requests()).filter(({ headers }) => headers['aeg-event-type'] === 'Notification');
+    assert.equal(found.length, count);
+    return found;
+  }, seconds);
+  await publish(topic, { id: 'no', subject: '/users/1' }, { id: '1', subject: '/orders/1' });
+  const tried = await delivered(2, 40);
+  assert.deepEqual(tried.map(({ body, headers }) => [body[0].id, headers['aeg-delivery-count']]), [['1', '0'], ['1', '1']]);
+  await publish(topic, { id: '2', subject: '/orders/2' });
+  assert.equal((await delivered(3)).at(-1).answered, 400);
+  await eventually(async () => {
+    const { value } = await arm('GET', `${made.id}/deadLetters?api-version=2025-02-15`);
+    assert.deepEqual(value.map(({ state }) => state), ['dead_lettered']);
+  });
+  assert.deepEqual(await names(inside.list(group, topic.name)), ['all']);
+
+  const moved = await Webhook.create('code');
+  const update = { destination: { endpointType: 'WebHook', endpointUrl: moved.url }, filter: { subjectBeginsWith: '/users' } };
+  await inside.beginUpdateAndWait(group, topic.name, 'all', update, poll);
+  assert.equal((await inside.getFullUrl(group, topic.name, 'all')).endpointUrl, moved.url);
+  await publish(topic, { id: 'no', subject: '/orders/3' }, { id: '3', subject: '/users/1' });
+  await eventually(async () => assert.equal((await moved.requests()).at(-1).body[0].id, '3'));
+  await inside.beginDeleteAndWait(group, topic.name, 'all', poll);
+  assert.deepEqual(await names(inside.list(group, topic.name)), []);
+  await eventually(async () =>
+    assert.equal((await moved.requests()).at(-1).headers['aeg-event-type'], 'SubscriptionDeletion'));
 });
 
 test('a call\'s events come in both schemas, and are what the client knows', async () => {

@@ -68,7 +68,8 @@ def test_a_system_topic_has_subscriptions_of_its_own(client):
 def test_types_and_operations_are_listed(client):
     names = [one.name for one in client.topic_types.list_event_types(TOPIC_TYPE)]
     assert SystemEventNames.AcsCallEndedEventName.value in names
-    assert any("Communication" in one.name for one in client.topic_types.list())
+    assert {TOPIC_TYPE, "Microsoft.EventGrid.Topics"} <= {one.name for one in client.topic_types.list()}
+    assert client.topic_types.get(TOPIC_TYPE).display_name
     assert list(client.operations.list())
 
 
@@ -151,11 +152,78 @@ def test_a_cloud_events_endpoint_consents(client, topic):
     assert (asked["method"], asked["headers"]["webhook-request-origin"]) == ("OPTIONS", "eventgrid.azure.net")
 
 
+def test_a_cloud_events_endpoint_may_consent_later_by_the_callback(client, topic):
+    receiver = Webhook("manual")
+    subscription = webhook(receiver.url, event_delivery_schema="CloudEventSchemaV1_0")
+    poller = client.event_subscriptions.begin_create_or_update(topic.id, "later", subscription)
+    [asked] = receiver.requests()
+    assert asked["method"] == "OPTIONS"
+    assert requests.get(asked["headers"]["webhook-request-callback"], timeout=10).status_code == 200
+    assert poller.result(30).provisioning_state == "Succeeded"
+
+
 @pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
 def test_a_handshake_that_is_not_met_fails_the_operation(client, topic, schema):
     subscription = webhook(Webhook("refuse").url, event_delivery_schema=schema)
     with pytest.raises(HttpResponseError, match="(?is)url validation.*handshake failed"):
         client.event_subscriptions.begin_create_or_update(topic.id, "refused", subscription).result()
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        models.StorageQueueEventSubscriptionDestination(resource_id=COMMUNICATION, queue_name="q"),
+        models.EventHubEventSubscriptionDestination(resource_id=COMMUNICATION),
+        models.ServiceBusTopicEventSubscriptionDestination(resource_id=COMMUNICATION),
+        models.HybridConnectionEventSubscriptionDestination(resource_id=COMMUNICATION),
+    ],
+)
+def test_a_destination_that_there_is_not_is_refused_with_what_to_use_instead(client, topic, destination):
+    subscription = models.EventSubscription(destination=destination)
+    with pytest.raises(HttpResponseError, match="'destination.endpointType' must be WebHook or AzureFunction: ") as refused:
+        client.event_subscriptions.begin_create_or_update(topic.id, "queue", subscription).result()
+    assert refused.value.status_code == 400
+
+
+def test_every_operator_of_advanced_filters_picks_what_it_names(client, topic):
+    """The handshake of the first is enough: one subscription is changed from filter to filter."""
+    receiver = Webhook()
+    client.event_subscriptions.begin_create_or_update(topic.id, "filtered", webhook(receiver.url)).result()
+    publisher = EventGridPublisherClient(
+        topic.endpoint, AzureKeyCredential(client.topics.list_shared_access_keys(GROUP, topic.name).key1)
+    )
+    picks = [
+        models.NumberInAdvancedFilter(key="data.n", values=[1, 5]),
+        models.NumberNotInAdvancedFilter(key="data.n", values=[9]),
+        models.NumberLessThanAdvancedFilter(key="data.n", value=6),
+        models.NumberLessThanOrEqualsAdvancedFilter(key="data.n", value=5),
+        models.NumberGreaterThanAdvancedFilter(key="data.n", value=4),
+        models.NumberGreaterThanOrEqualsAdvancedFilter(key="data.n", value=5),
+        models.NumberInRangeAdvancedFilter(key="data.n", values=[[0, 1], [4, 6]]),
+        models.NumberNotInRangeAdvancedFilter(key="data.n", values=[[8, 9]]),
+        models.BoolEqualsAdvancedFilter(key="data.b", value=True),
+        models.StringInAdvancedFilter(key="data.s", values=["HELLO"]),
+        models.StringNotInAdvancedFilter(key="data.s", values=["bye"]),
+        models.StringContainsAdvancedFilter(key="data.s", values=["ell"]),
+        models.StringBeginsWithAdvancedFilter(key="data.s", values=["he"]),
+        models.StringEndsWithAdvancedFilter(key="data.s", values=["lo"]),
+        models.StringNotContainsAdvancedFilter(key="data.s", values=["y"]),
+        models.StringNotBeginsWithAdvancedFilter(key="data.s", values=["by"]),
+        models.StringNotEndsWithAdvancedFilter(key="data.s", values=["ye"]),
+        models.IsNullOrUndefinedAdvancedFilter(key="data.gone"),
+        models.IsNotNullAdvancedFilter(key="data.here"),
+    ]
+    for pick in picks:
+        only = models.EventSubscriptionFilter(advanced_filters=[pick])
+        update = models.EventSubscriptionUpdateParameters(filter=only)
+        client.event_subscriptions.begin_update(topic.id, "filtered", update).result()
+        event = lambda subject, data: EventGridEvent(subject=subject, event_type="T", data=data, data_version="1")
+        other = {"n": 0 if "Greater" in pick.operator_type else 9, "b": False, "s": "bye", "gone": 1}
+        wanted = {"n": 5, "b": True, "s": "hello", "here": 1}
+        publisher.send([event("refused", other), event(pick.operator_type, wanted)])
+        [delivery] = receiver.deliveries(1)
+        assert delivery["body"][0]["subject"] == pick.operator_type
+    assert receiver.requests(1) == []
 
 
 def test_what_is_filtered_tried_again_and_given_up(client, topic):

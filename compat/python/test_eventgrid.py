@@ -59,6 +59,15 @@ def test_events_of_event_grids_own_schema_arrive_as_they_were_published(topic):
     assert delivery["headers"]["aeg-event-type"] == "Notification"
 
 
+def test_events_of_event_grids_own_schema_arrive_as_cloud_events(topic):
+    endpoint, key, webhook = topic("CloudEventSchemaV1_0")
+    publish(key, event(), endpoint)
+    [delivery] = webhook.deliveries(1)
+    received = CloudEvent.from_dict(delivery["body"])
+    assert (received.type, received.subject, received.data) == ("Contoso.Order", "/orders/1", {"n": 1})
+    assert delivery["headers"]["webhook-request-origin"] == "eventgrid.azure.net"
+
+
 def test_cloud_events_arrive_with_their_extensions_and_binary_data_stays_binary(topic):
     endpoint, key, webhook = topic("CloudEventSchemaV1_0", inputSchema="CloudEventSchemaV1_0")
     sent = [
@@ -98,6 +107,16 @@ def test_a_key_and_an_entra_token_are_good():
     publish(credential(), [event(), event()])
 
 
+def test_a_topic_without_local_authentication_takes_entra_tokens_alone(topic):
+    endpoint, key, webhook = topic(disableLocalAuth=True)
+    signature = generate_sas(endpoint, key.key, datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1))
+    for local in (key, AzureSasCredential(signature)):
+        with pytest.raises(ClientAuthenticationError):
+            publish(local, event(), endpoint)
+    publish(credential(), event(), endpoint)
+    assert webhook.deliveries(1)
+
+
 def test_what_is_wrong_has_its_class():
     with pytest.raises(ClientAuthenticationError, match="The request authorization key is not authorized for"):
         publish(AzureKeyCredential("d3Jvbmc="), event())
@@ -109,3 +128,6 @@ def test_what_is_wrong_has_its_class():
     with pytest.raises(HttpResponseError, match="requires 'subject' property to be set") as refused:
         publish(KEY, event(subject=""))
     assert refused.value.status_code == 400
+    with pytest.raises(HttpResponseError, match="The maximum size") as refused:
+        publish(KEY, event(data={"x": "x" * 1_600_000}))
+    assert refused.value.status_code == 413

@@ -16,7 +16,7 @@ pub enum Validation {
     /// Sends the validation code back.
     #[default]
     Code,
-    /// Answers 200 without the code: the validation URL is to be visited by hand.
+    /// Answers 200 without the code or the consent: the validation URL or the callback is to be visited by hand.
     Manual,
     /// Refuses.
     Refuse,
@@ -216,7 +216,9 @@ impl Entry {
             },
             (Validation::Options, None) => Reply::Status(400),
             (Validation::Refuse, _) => Reply::Status(403),
-            (Validation::Code | Validation::Manual, _) => Reply::Status(405),
+            // "If the delivery target chooses to grant permission by callback, it withholds the response headers."
+            (Validation::Manual, _) => Reply::Status(200),
+            (Validation::Code, _) => Reply::Status(405),
         }
     }
 
@@ -322,7 +324,7 @@ mod tests {
         );
         assert_eq!(
             replies(Validation::Manual, &[], both()),
-            [Reply::Status(200), Reply::Status(405)]
+            [Reply::Status(200), Reply::Status(200)]
         );
         assert_eq!(
             replies(Validation::Refuse, &[], both()),
