@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::db::{TxInner, read, tx};
+use crate::db::{Engine, TxInner, read, tx};
 use crate::{Result, Store, Tx};
 
 const GET: &str = "select value from meta where name = $1";
@@ -13,11 +13,15 @@ const ADD: &str = "insert into meta (name, value) values ($1, $2) on conflict (n
 impl Store {
     /// The value of `name`, if it was ever set.
     pub async fn meta(&self, name: &str) -> Result<Option<String>> {
-        Ok(read!(
+        let value = read!(
             self,
             fetch_optional,
             sqlx::query_scalar::<_, String>(GET).bind(name)
-        )?)
+        )?;
+        if let Engine::Sqlite { write, .. } = &self.engine {
+            write.remembered.compare(name, value.as_ref());
+        }
+        Ok(value)
     }
 
     /// The secret kept under `name`, if there is one. Another master key than the one it was sealed with is an error.
@@ -51,7 +55,7 @@ impl Tx {
     /// The value of `name`, if it was ever set.
     pub async fn meta(&mut self, name: &str) -> Result<Option<String>> {
         if let TxInner::Sqlite(writing) = &self.inner
-            && let Some(value) = writing.remembered(name)
+            && let Some(value) = writing.remembered.get(name)
         {
             return Ok(value);
         }
@@ -60,8 +64,8 @@ impl Tx {
             fetch_optional,
             sqlx::query_scalar::<_, String>(GET).bind(name)
         )?;
-        if let TxInner::Sqlite(writing) = &mut self.inner {
-            writing.remember(name, &value);
+        if let TxInner::Sqlite(writing) = &self.inner {
+            writing.remembered.put(name, value.clone());
         }
         Ok(value)
     }
@@ -79,9 +83,9 @@ impl Tx {
         Ok(tx!(self, execute, sqlx::query(TAKE).bind(name).bind(value))? == 1)
     }
 
-    fn forget_meta(&mut self, name: &str) {
-        if let TxInner::Sqlite(writing) = &mut self.inner {
-            writing.forget(name);
+    fn forget_meta(&self, name: &str) {
+        if let TxInner::Sqlite(writing) = &self.inner {
+            writing.remembered.forget(name);
         }
     }
 }

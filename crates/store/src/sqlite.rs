@@ -2,12 +2,12 @@
 //!
 //! The connection lives on a thread of its own, and a trip there and back costs more than most statements. So it is no
 //! pool, which would ask whether the thread still answers before and after each transaction; `begin` goes with the first
-//! statement, `commit` with the last, and what nobody waits for ([`Writing::note`]) with the one after it. Nobody else
-//! writes, so named values need not be read twice ([`Writing::remembered`]).
+//! statement, `commit` with the last, and what nobody waits for ([`Writing::note`]) with the one after it. Named
+//! values are kept in memory ([`Remembered`]).
 
 use std::collections::HashMap;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -31,21 +31,28 @@ pub(crate) struct Writer {
     options: Arc<SqliteConnectOptions>,
     /// Nothing once it is closed.
     open: Arc<Mutex<Option<Open>>>,
+    pub(crate) remembered: Remembered,
 }
+
+/// Named values (`meta`) that were read in transactions, as they stand in the database.
+///
+/// Another process may change them too, as `carillon app` does beside a server: whoever reads another value without a
+/// transaction says so. What is forgotten is read again, so forgetting too much is never wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered(Arc<std::sync::Mutex<HashMap<String, Option<String>>>>);
 
 #[derive(Debug)]
 struct Open {
     connection: SqliteConnection,
     /// Whether a transaction has been begun and not ended: whoever is next rolls it back.
     in_transaction: bool,
-    /// Named values that were read, and stand so in the database.
-    remembered: HashMap<String, Option<String>>,
 }
 
 /// A transaction. Dropped without [`Writing::commit`], it is rolled back.
 #[derive(Debug)]
 pub(crate) struct Writing {
     open: OwnedMappedMutexGuard<Option<Open>, Open>,
+    pub(crate) remembered: Remembered,
     /// What goes with the next statement.
     noted: String,
     arguments: SqliteArguments,
@@ -57,6 +64,7 @@ impl Writer {
         Self {
             options: Arc::new(options),
             open: Arc::new(Mutex::new(Some(Open::new(connection)))),
+            remembered: Remembered::default(),
         }
     }
 
@@ -72,6 +80,7 @@ impl Writer {
         }
         Ok(Writing {
             open,
+            remembered: self.remembered.clone(),
             noted: BEGIN.to_owned(),
             arguments: SqliteArguments::default(),
         })
@@ -89,7 +98,7 @@ impl Writer {
     /// the connection is exchanged.
     async fn roll_back(&self, open: &mut Open) -> Result<()> {
         // They may have been read after the transaction had changed them.
-        open.remembered.clear();
+        self.remembered.clear();
         let rolled_back = open.connection.execute("rollback").await;
         match rolled_back {
             Ok(_) => open.in_transaction = false,
@@ -104,27 +113,44 @@ impl Open {
         Self {
             connection,
             in_transaction: false,
-            remembered: HashMap::new(),
         }
     }
 }
 
+impl Remembered {
+    /// The value of `name`, or that it has none, if that is known.
+    pub(crate) fn get(&self, name: &str) -> Option<Option<String>> {
+        self.lock().get(name).cloned()
+    }
+
+    /// `name` was read in a transaction.
+    pub(crate) fn put(&self, name: &str, value: Option<String>) {
+        self.lock().insert(name.to_owned(), value);
+    }
+
+    /// `name` is about to change.
+    pub(crate) fn forget(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    /// `name` was read without a transaction: if it is not as remembered, one of the two is old.
+    pub(crate) fn compare(&self, name: &str, value: Option<&String>) {
+        let mut all = self.lock();
+        if all.get(name).is_some_and(|known| known.as_ref() != value) {
+            all.remove(name);
+        }
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Writing {
-    /// The value of `name` in `meta`, if it was read since it changed.
-    pub(crate) fn remembered(&self, name: &str) -> Option<Option<String>> {
-        self.open.remembered.get(name).cloned()
-    }
-
-    /// Remembers what was read of `meta`.
-    pub(crate) fn remember(&mut self, name: &str, value: &Option<String>) {
-        self.open.remembered.insert(name.to_owned(), value.clone());
-    }
-
-    /// The value of `name` in `meta` is about to change.
-    pub(crate) fn forget(&mut self, name: &str) {
-        self.open.remembered.remove(name);
-    }
-
     /// A statement to be bound and given to [`Writing::note`]. Its parameters are `?`: numbers would count what was
     /// noted before.
     pub(crate) fn statement(&mut self, sql: &str) -> Query<'static, Sqlite, SqliteArguments> {
@@ -324,6 +350,23 @@ mod tests {
         assert!(tx.take_meta("name", "1").await.unwrap());
         assert_eq!(tx.meta("name").await.unwrap(), None);
         tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_another_process_writes_is_not_overlooked() {
+        let (store, dir) = store().await;
+        let mut tx = store.begin().await.unwrap();
+        tx.set_meta("name", "1").await.unwrap();
+        assert_eq!(tx.meta("name").await.unwrap().as_deref(), Some("1"));
+        tx.commit().await.unwrap();
+        let url = format!("sqlite:{}", dir.path().join("writer.db").display());
+        let other = Store::open(&url, Seal::new(&[1; 32])).await.unwrap();
+        let mut tx = other.begin().await.unwrap();
+        tx.set_meta("name", "2").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(store.meta("name").await.unwrap().as_deref(), Some("2"));
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.meta("name").await.unwrap().as_deref(), Some("2"));
     }
 
     #[tokio::test]

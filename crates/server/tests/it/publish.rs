@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use service::control::Precondition;
 use wire::arm::ResourceId;
 
+use crate::calling::until;
 use crate::support::{Answer, TestApp};
 
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/default/providers/Microsoft.EventGrid";
@@ -388,6 +389,25 @@ async fn a_request_is_taken_whole_or_not_at_all() {
     assert_eq!(recorded(&topics).await, 0);
     let body = json!([event(), event()]).to_string();
     assert_eq!(topics.publish("t1", &[], &body).await.status, 200);
+    assert_eq!(recorded(&topics).await, 2);
+}
+
+/// `carillon app` writes beside a running server.
+#[tokio::test]
+async fn what_another_process_changes_holds_up_nothing_that_is_published() {
+    let topics = Topics::start().await;
+    assert_eq!(topics.with(&[("aeg-sas-key", KEY)]).await.status, 200);
+    let app = &topics.test.app;
+    let version = || app.event_snapshot().version().map(str::to_owned);
+    let before = version();
+    let apps = topics.test.registrations().await;
+    apps.create("ci").await.unwrap();
+    until(async || {
+        app.clock.advance(Duration::from_secs(2));
+        (version() != before).then_some(())
+    })
+    .await;
+    assert_eq!(topics.with(&[("aeg-sas-key", KEY)]).await.status, 200);
     assert_eq!(recorded(&topics).await, 2);
 }
 
