@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use domain::directory::AppRegistration;
+use domain::directory::{AppRegistration, Proof};
 use secrecy::ExposeSecret;
 
 use super::options::ServerOptions;
@@ -30,6 +30,8 @@ enum Action {
     AddSecret(WithId),
     /// Let an app sign in with a certificate's key; prints the thumbprint.
     AddCertificate(WithCertificate),
+    /// Take a secret or a certificate away from an app.
+    RemoveCredential(WithHint),
 }
 
 /// Where the registrations are: as `dev` and `serve` find them.
@@ -72,6 +74,16 @@ struct WithCertificate {
     location: Location,
 }
 
+#[derive(Debug, Args)]
+struct WithHint {
+    /// The client id
+    client_id: String,
+    /// How `list` shows the secret or certificate, or the beginning of it
+    hint: String,
+    #[command(flatten)]
+    location: Location,
+}
+
 impl AppCommand {
     pub(super) async fn run(self) -> Result<()> {
         match self.action {
@@ -102,6 +114,11 @@ impl AppCommand {
                 let thumbprint = apps.add_certificate(&command.client_id, &pem).await?;
                 say!("thumbprint={thumbprint}")?;
             }
+            Action::RemoveCredential(command) => {
+                let apps = command.location.open().await?;
+                apps.remove_credential(&command.client_id, &command.hint)
+                    .await?;
+            }
         }
         Ok(())
     }
@@ -131,7 +148,13 @@ fn line(app: &AppRegistration) -> String {
     let credentials: Vec<String> = app
         .credentials
         .iter()
-        .map(|one| format!("{}… until {}", one.hint, one.expires_at.rfc3339_secs()))
+        .map(|one| {
+            let rest = match one.proof {
+                Proof::Secret(_) => "…",
+                Proof::Certificate(_) => "",
+            };
+            format!("{}{rest} until {}", one.hint, one.expires_at.rfc3339_secs())
+        })
         .collect();
     format!(
         "{}\t{}\t{}",

@@ -1,7 +1,10 @@
 //! App registrations made beside a running server, as `carillon app` makes them.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 
+use crate::calling::until;
 use crate::support::TestApp;
 
 #[tokio::test]
@@ -24,6 +27,23 @@ async fn an_app_registered_beside_a_server_signs_in_once_it_is_seen() {
     app.token().await;
     for secret in [&made.secret, &secret] {
         assert_eq!(sign_in(secret.expose_secret()).await, 200);
+    }
+    let hint = &secret.expose_secret()[..3];
+    apps.remove_credential(&made.client_id, &format!("{hint}…"))
+        .await
+        .unwrap();
+    until(async || {
+        app.app.clock.advance(Duration::from_secs(2));
+        (sign_in(secret.expose_secret()).await == 401).then_some(())
+    })
+    .await;
+    assert_eq!(sign_in(made.secret.expose_secret()).await, 200);
+    for unknown in ["", "zzz", "…"] {
+        assert!(
+            apps.remove_credential(&made.client_id, unknown)
+                .await
+                .is_err()
+        );
     }
     apps.delete(&made.client_id).await.unwrap();
     assert!(apps.delete(&made.client_id).await.is_err());

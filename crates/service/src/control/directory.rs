@@ -113,6 +113,32 @@ impl Registrations {
         Ok(thumbprint)
     }
 
+    /// Takes the secret or certificate away from an app whose hint is or begins with `hint`. Tokens that were got with it
+    /// stay good until they end.
+    pub async fn remove_credential(&self, client_id: &str, hint: &str) -> Result<()> {
+        let app = self.find(client_id).await?;
+        let hint = hint.trim_end_matches('…');
+        let mut meant = app.credentials.iter().filter(|one| {
+            let start = one.hint.get(..hint.len());
+            !hint.is_empty() && start.is_some_and(|start| start.eq_ignore_ascii_case(hint))
+        });
+        let which = match (meant.next(), meant.next()) {
+            (Some(one), None) => one,
+            (None, _) => {
+                let message = format!("The app has no secret or certificate '{hint}'.");
+                return Err(Error::not_found("CredentialNotFound", message));
+            }
+            (Some(_), Some(_)) => {
+                let message =
+                    format!("Several of the app's secrets and certificates begin with '{hint}'.");
+                return Err(Error::invalid("AmbiguousCredential", message));
+            }
+        };
+        let mut tx = self.store.begin().await?;
+        tx.delete_app_credential(&which.id).await?;
+        self.commit(tx).await
+    }
+
     async fn register(
         &self,
         tx: &mut store::Tx,
