@@ -1,0 +1,1 @@
+//! Nothing: the scenarios stand in `tests/`.
