@@ -9,12 +9,14 @@ use domain::delivery::Reason;
 use domain::event::{Delivery, DeliveryState, Event};
 use domain::subscription::Subscription;
 use domain::time::Timestamp;
+use futures_util::stream::{self, StreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::{Map, Value};
 use wire::event::subscription::DeadLetter;
 use wire::event::{DeliverySchema, convert};
 
+use super::drive::STOP_WITHIN;
 use super::ids::destination_id;
 use super::storage::failed;
 use crate::http::Trust;
@@ -30,26 +32,41 @@ impl App {
             if self.stopping.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            self.write_dead_letters_now().await;
+            // What is being written when the server stops may end; storage that hangs does not hold up the stop.
+            let stopped = async {
+                self.stopping.cancelled().await;
+                tokio::time::sleep(STOP_WITHIN).await;
+            };
+            tokio::select! {
+                () = self.write_dead_letters_now() => {}
+                () = stopped => return,
+            }
         }
     }
 
     pub(super) async fn write_dead_letters_now(&self) {
-        // One at a time, so that no event stands in two files.
+        // One round at a time, so that no event stands in two files.
         let _one = self.deliveries.writing.lock().await;
         let snapshot = self.event_snapshot();
-        for subscription in snapshot.subscriptions() {
-            let Some(dead_letter) = &subscription.dead_letter else {
-                continue;
-            };
-            loop {
-                match self.write_some(subscription, dead_letter).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::error!(%error, subscription = subscription.key(), "dead letters could not be written; it is tried again");
-                        break;
-                    }
+        let subscriptions = snapshot.subscriptions().filter_map(|subscription| {
+            let dead_letter = subscription.dead_letter.as_ref()?;
+            Some(self.write_all(subscription, dead_letter))
+        });
+        // Storage that hangs does not hold up what goes to another.
+        stream::iter(subscriptions)
+            .for_each_concurrent(AT_ONCE, |written| written)
+            .await;
+    }
+
+    /// Writes what waits for a subscription's container, file by file.
+    async fn write_all(&self, subscription: &Arc<Subscription>, dead_letter: &DeadLetter) {
+        loop {
+            match self.write_some(subscription, dead_letter).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(%error, subscription = subscription.key(), "dead letters could not be written; it is tried again");
+                    break;
                 }
             }
         }
@@ -160,6 +177,8 @@ fn path(subscription: &Subscription, now: Timestamp, id: &str) -> String {
 const EVERY: Duration = Duration::from_secs(30);
 /// How often at most.
 const SOONEST: Duration = Duration::from_secs(1);
+/// Subscriptions whose letters are written at once; each holds a file in memory.
+const AT_ONCE: usize = 8;
 /// Events in one file.
 const FILE: u32 = 500;
 /// How long a container may be out of reach.

@@ -381,4 +381,4 @@ fn last(answer: &Answer, at: Timestamp) -> LastAttempt {
 }
 
 /// What is under way when the server stops has this long.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(4);

@@ -1,5 +1,7 @@
 //! What is had again, looked up, signed, forgotten, and what stands in the dead letters.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::support::{Receiver, Reply, Server, topic};
@@ -83,10 +85,7 @@ async fn what_happened_can_be_looked_up_and_had_again() {
         to,
         filter: None,
     };
-    let (now, later) = (
-        app.clock.now(),
-        app.clock.now() + std::time::Duration::from_secs(1),
-    );
+    let (now, later) = (app.clock.now(), app.clock.now() + Duration::from_secs(1));
     assert_eq!(again(&between(later, later)).await, 0);
     assert_eq!(again(&between(now, later)).await, 2);
     receiver.requests(5).await;
@@ -279,5 +278,36 @@ async fn dead_letters_go_to_a_bucket_and_are_dropped_when_it_is_out_of_reach() {
     server.advance(4 * 3_600);
     server.app.write_dead_letters_now().await;
     assert_eq!(states().await, [DeadLettered, Dropped]);
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn storage_that_hangs_does_not_hold_up_dead_letters_that_go_elsewhere() {
+    let server = Server::start().await;
+    let bucket = Receiver::start([]).await;
+    bucket.always(Some(Reply::Hang));
+    std::fs::write(server.path().join("cloud.port"), bucket.port().to_string()).unwrap();
+    let server = server.restart().await;
+    let receiver = Receiver::start([]).await;
+    receiver.always(Some(Reply::Status(400)));
+    for name in ["h1", "h2", "h3", "h4", "h5"] {
+        let hanging = dead_letters_in("cloud");
+        server.subscribe(name, &receiver.url(), hanging).await;
+    }
+    let well = dead_letters_in("Disk");
+    server.subscribe("well", &receiver.url(), well).await;
+    server.publish(["a1"]).await;
+    server.settled().await;
+    server.advance(300);
+    let letters = server.path().join("dead-letters/disk/dead/ORDERS/WELL");
+    let written = async {
+        while !letters.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = server.app.write_dead_letters_now() => panic!("the bucket has answered"),
+        written = tokio::time::timeout(Duration::from_secs(20), written) => written.unwrap(),
+    }
     server.app.stop().await;
 }
