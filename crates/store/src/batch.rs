@@ -121,9 +121,10 @@ where
         since: None,
     };
     while !batch.is_empty() || queue.recv_many(&mut batch, limit).await > 0 {
+        let until = aside.since.unwrap_or_else(Instant::now) + limits.patience;
         let company = wait_for_company(&mut queue, &mut batch, limit);
         // Without company it goes alone.
-        let _ = tokio::time::timeout(limits.patience, company).await;
+        let _ = tokio::time::timeout_at(until, company).await;
         // Whoever else is about to submit comes along: the first of many would otherwise have a commit to itself.
         tokio::task::yield_now().await;
         while batch.len() < limit
@@ -316,6 +317,26 @@ mod tests {
         let took = began.elapsed();
         assert!(took >= limits.patience && took < Duration::from_secs(5));
         assert_eq!(sizes.lock().unwrap().pop(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_back_once_does_not_wait_all_over_again() {
+        let sizes = Arc::default();
+        let limits = Limits {
+            patience: Duration::from_secs(2),
+            ..LIMITS
+        };
+        let batcher = counting(&sizes, limits);
+        let began = Instant::now();
+        let mut idle = Box::pin(batcher.submit_idly(0));
+        assert!(futures_util::poll!(&mut idle).is_pending());
+        assert_eq!(batcher.submit(1).await.unwrap(), 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(batcher.submit(2).await.unwrap(), 2);
+        assert_eq!(idle.await.unwrap(), 0);
+        let took = began.elapsed();
+        assert!(took >= limits.patience && took < Duration::from_secs(3));
+        assert_eq!(*sizes.lock().unwrap(), [1, 1, 1]);
     }
 
     #[tokio::test]
