@@ -18,6 +18,7 @@ pub mod push;
 mod random;
 pub mod registrar;
 mod settings;
+mod stop;
 mod throttle;
 pub mod webhook;
 

@@ -20,6 +20,7 @@ use super::drive::STOP_WITHIN;
 use super::ids::destination_id;
 use super::storage::failed;
 use crate::http::Trust;
+use crate::stop::given_up;
 use crate::{App, Result};
 
 impl App {
@@ -33,13 +34,9 @@ impl App {
                 return;
             }
             // What is being written when the server stops may end; storage that hangs does not hold up the stop.
-            let stopped = async {
-                self.stopping.cancelled().await;
-                tokio::time::sleep(STOP_WITHIN).await;
-            };
             tokio::select! {
                 () = self.write_dead_letters_now() => {}
-                () = stopped => return,
+                () = given_up(self.stopping.clone(), STOP_WITHIN) => return,
             }
         }
     }

@@ -17,6 +17,7 @@ use super::auth::Auth;
 use super::connection::Target;
 use super::fcm::AccessTokens;
 use crate::http::Trust;
+use crate::stop::given_up;
 use crate::{Clock, Random};
 
 /// Time, chance, trust, and the tokens that several lanes use.
@@ -92,8 +93,7 @@ impl Shared {
 
     /// Ends a while after the server began to stop: what is still in flight then is given up.
     pub(super) async fn stopped(&self) {
-        self.stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        given_up(self.stopping.clone(), GRACE).await;
     }
 
     fn http(&self) -> Result<reqwest::Client, String> {

@@ -21,6 +21,7 @@ use super::origin::Connection;
 use super::target::{Place, Target};
 use crate::Clock;
 use crate::http::{Trust, chain};
+use crate::stop::given_up;
 
 /// Where unencrypted requests may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +130,7 @@ impl Dialer {
         };
         tokio::select! {
             made = self.clock.timeout_at(until, self.open(target)) => made.unwrap_or_else(|| Err(late())),
-            () = stopped(self.stopping.clone()) => Err(Failure::Socket("the server stops".to_owned())),
+            () = given_up(self.stopping.clone(), GRACE) => Err(Failure::Socket("the server stops".to_owned())),
         }
     }
 
@@ -180,12 +181,12 @@ impl Dialer {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::Socket(chain(&error)))?;
-        let stopped = stopped(self.stopping.clone());
+        let over = given_up(self.stopping.clone(), GRACE);
         self.tasks.spawn(async move {
             tokio::select! {
                 // Its end is seen by whoever waits for an answer.
                 _ = connection => {}
-                () = stopped => {}
+                () = over => {}
             }
         });
         Ok(front)
@@ -198,12 +199,6 @@ impl Dialer {
             .get_or_init(|| Arc::new(self.trust.tls(&[b"http/1.1"])));
         Arc::clone(tls)
     }
-}
-
-/// Ends when the server stops, and requests under way have had their time.
-async fn stopped(stopping: CancellationToken) {
-    stopping.cancelled().await;
-    tokio::time::sleep(GRACE).await;
 }
 
 /// A connection has this long, whoever waits for it: looking the name up, connecting, and the TLS handshake.
